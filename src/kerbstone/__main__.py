@@ -1,0 +1,5 @@
+"""`python -m kerbstone` is the command `kerbstone`."""
+
+from kerbstone.app.cli import main
+
+main()

@@ -1,0 +1,33 @@
+"""What all tests share: run-time shape checks, the real data, and tiny scenes."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import pytest
+from jaxtyping import install_import_hook
+
+# Shapes and types in signatures are checked under test only; the hook must come before any import.
+install_import_hook("kerbstone", "typecheck.check")
+
+# The same examples on every run, and no deadline: a busy machine is no broken law.
+hypothesis.settings.register_profile("kerbstone", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("kerbstone")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Return the folder of real driving data, or skip where it is absent."""
+    root = Path(os.environ.get("KERBSTONE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not root.is_dir():
+        pytest.skip("no real driving data: set KERBSTONE_DATA to the folder that holds it")
+    return root
+
+
+@pytest.fixture
+def unchecked():
+    """Switch the shape checks of the tests off, to see what a user sees who has none."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
