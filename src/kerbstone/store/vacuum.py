@@ -1,0 +1,47 @@
+"""Removing what no finished scene needs: rows of interrupted writes, and old versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from kerbstone.store.table import Table, sql
+from kerbstone.store.tables import Tables
+
+_BATCH = 1000
+
+
+def vacuum(tables: Tables, *, keep: timedelta) -> dict[str, int]:
+    """Remove what is not needed and older than `keep`; see `Store.vacuum`."""
+    before = datetime.now(UTC) - keep
+    tables.refresh()
+    scenes, maps = tables.scenes.index, tables.maps.index
+    live = set(scenes.part.values())
+    # Rows of an id that has an earlier row: no merge leaves any, but another writer might.
+    shadowed = set(tables.scenes.scan(["part"]).column("part").to_pylist()) - live
+    rows = _delete(tables.scenes, shadowed, before)
+    for table in (tables.states, tables.sensors):
+        rows += _delete(table, table.index.positions.keys() - live, before)
+    rows += _delete(
+        tables.pieces, tables.pieces.index.positions.keys() - maps.positions.keys(), before
+    )
+    logs = set(tables.scenes.scan(["log_key"]).column("log_key").to_pylist())
+    for table in tables.sides().values():
+        last = {part for log, part in table.index.last.items() if log in logs}
+        rows += _delete(table, table.index.parts - last, before)
+    named = tables.named_versions(since=before)
+    freed = 0
+    for name, table in (tables.core() | tables.sides()).items():
+        table.compact()
+        # Joining files made versions of its own, so "before" is reckoned again.
+        freed += table.forget(before=datetime.now(UTC) - keep, named=named.get(name, ()))
+    return {"rows": rows, "bytes": freed}
+
+
+def _delete(table: Table, parts: Iterable[int], before: datetime) -> int:
+    ordered = sorted(parts)
+    since = f"written < timestamp '{before:%Y-%m-%d %H:%M:%S.%f}'"
+    return sum(
+        table.delete(f"part IN {sql(ordered[i : i + _BATCH])} AND {since}")
+        for i in range(0, len(ordered), _BATCH)
+    )
