@@ -1,0 +1,1 @@
+"""The command line, web pages and reports: the only room that prints."""
