@@ -52,7 +52,7 @@ def ingest(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read driving logs into a store; a run that was stopped goes on where it was."""
+    """Read driving logs into a store, or go on where it stopped."""
     from kerbstone.formats import find_logs
     from kerbstone.formats import ingest as run_ingest
 
@@ -103,7 +103,7 @@ def scenes(
     limit: Annotated[int, typer.Option(help="Scenes to list; 0 lists all.", min=0)] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List the scenes of a store, and what there is of each data set."""
+    """List the scenes of a store and the sum of each data set."""
     from kerbstone.app.summary import scene_rows, summarise
     from kerbstone.store import Store
 
@@ -159,7 +159,7 @@ def show(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a page that plays a scene from above (or a Rerun or MCAP file)."""
+    """Play a scene from above: a page, a Rerun or an MCAP file."""
     from kerbstone.app.show import show as run_show
 
     path = run_show(scene, store, out=out, rerun=rerun, mcap=mcap, start=start, duration=duration)
@@ -177,7 +177,7 @@ def runs(
     limit: Annotated[int, typer.Option(help="Runs to list; 0 lists all.", min=0)] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """List what was done to a store: command, inputs, versions, outcome."""
+    """List what was done to a store, with which outcome."""
     from kerbstone.app.summary import find_run, run_rows
     from kerbstone.store import Store
 
@@ -230,7 +230,7 @@ def simulate(
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate roads with SUMO, with rare events and their truth, and ingest them."""
+    """Simulate roads with SUMO and rare events, and ingest them."""
     from kerbstone.app.simulate import simulate as run_simulate
 
     given = {
@@ -276,7 +276,7 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open", help="Open the report.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole loop on simulated roads and write a report to look at."""
+    """Run the whole loop on simulated roads; write a report."""
     from dataclasses import asdict
 
     from kerbstone.app.demo import run_demo
@@ -320,7 +320,7 @@ def formats(as_json: JsonOption = False) -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Tell what is installed, what is missing, and the command that adds it."""
+    """Tell what is installed and how to add what is missing."""
     from kerbstone.app.doctor import examine
 
     findings = examine()

@@ -65,7 +65,7 @@ def run_demo(
     """
     started = time.monotonic()
     towns = list(TOWNS)
-    config = SimulationConfig(seed=seed, duration=60.0, agents=80, event_pause=8.0)
+    config = SimulationConfig(seed=seed, duration=90.0, agents=80, event_pause=6.0)
     configs = vary_config(config, towns=towns, sides=("right", "left"), logs=len(towns) + 2)
     road = folder / "road"
     workers = workers or min(os.cpu_count() or 1, len(towns))

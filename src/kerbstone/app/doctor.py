@@ -49,20 +49,22 @@ def examine() -> list[Finding]:
     findings += [_check_package(name) for name in needs.pop("", [])]
     for extra, packages in sorted(needs.items()):
         missing = [name for name in packages if not _version(name)]
-        present = [f"{name} {_version(name)}" for name in packages if _version(name)]
-        if len(present) > _LISTED:
-            present = [f"all {len(present)} packages"]
         if missing:
+            more = len(missing) - _LISTED
+            listed = ", ".join(missing[:_LISTED]) + (f" and {more} more" if more > 0 else "")
             findings.append(
                 Finding(
                     f"[{extra}]",
                     "missing",
-                    "not installed: " + ", ".join(missing),
+                    f"not installed: {listed}",
                     f"pip install 'kerbstone[{extra}]'",
                 )
             )
+        elif len(packages) > _LISTED:
+            findings.append(Finding(f"[{extra}]", "ok", f"all {len(packages)} packages"))
         else:
-            findings.append(Finding(f"[{extra}]", "ok", ", ".join(present) or "nothing needed"))
+            versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+            findings.append(Finding(f"[{extra}]", "ok", versions or "nothing needed"))
     return findings
 
 
@@ -98,7 +100,7 @@ def _read_requirements() -> dict[str, list[str]]:
 
     def collect(key: str) -> list[str]:
         inner = [name for part in nested[key] for name in collect(part.strip())]
-        return [*inner, *direct[key]]
+        return list(dict.fromkeys([*inner, *direct[key]]))
 
     keys = set(direct) | set(nested)
     return {key: collect(key) for key in keys}

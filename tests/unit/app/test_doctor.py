@@ -20,3 +20,12 @@ def test_a_missing_core_package_is_broken(monkeypatch):
     findings = {finding.name: finding for finding in doctor.examine()}
     assert findings["numpy"].state == "broken"
     assert findings["numpy"].remedy == "pip install numpy"
+
+
+def test_a_long_list_of_missing_packages_is_cut_short(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    findings = {finding.name: finding for finding in doctor.examine()}
+    listed = findings["[dev]"].detail
+    assert listed.count(",") == 3
+    assert " more" in listed
+    assert len(listed) < 100

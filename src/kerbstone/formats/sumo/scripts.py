@@ -19,6 +19,8 @@ from kerbstone.formats.sumo.demand import EGO
 
 _FULL_BRAKING = 7.5
 """How hard ego brakes in an emergency [m/s²]."""
+_BESIDE = 2.0
+"""From how far aside on a vehicle is beside another, not behind it [m]."""
 
 
 def _run_red_light(stage: Stage) -> Script:
@@ -75,31 +77,34 @@ def _brake_hard(stage: Stage) -> Script:
 
 
 def _cut_in(stage: Stage) -> Script:
-    """Bring a vehicle beside ego a few metres ahead of it, and then into its lane."""
+    """Bring a vehicle beside ego a few metres ahead of it, and then into its lane.
+
+    One that follows ego in its lane overtakes it first.
+    """
     ego = stage.ego
-    if ego.speed < 5.0 or not stage.is_on_road(ego) or ego.remaining < 7.0 * ego.speed:
-        return ()
-    for actor in stage.near(35.0):
-        ahead, aside = ego.see(actor.front)
-        is_beside = actor.lane.edge == ego.lane.edge and abs(actor.lane.index - ego.lane.index) == 1
-        if is_beside and -8.0 < ahead - actor.length < 18.0 and 2.0 < abs(aside) < 5.0:
-            break
-    else:
+    if ego.speed < 5.0 or not stage.is_on_road(ego):
         return ()
     wanted = stage.rng.uniform(3.0, 6.0)
+    found = _choose_intruder(stage, wanted)
+    if found is None:
+        return ()
+    actor, beside = found
     with stage.hold(actor.id):
         stage.vehicles.setLaneChangeMode(actor.id, NO_LANE_CHANGES)
         stage.vehicles.setMaxSpeedLat(actor.id, stage.rng.uniform(1.5, 2.5))
         # It may have to outrun ego for a moment, whatever the limit.
         stage.vehicles.setSpeedFactor(actor.id, 1.4)
-        for _ in _seconds(6.0):
+        for _ in _seconds(10.0):
             ego, actor = stage.ego, stage.actor(actor.id)
-            if actor.lane.edge != ego.lane.edge or actor.lane.index == ego.lane.index:
+            if actor.lane.edge != ego.lane.edge or ego.remaining < 2.0 * ego.speed:
                 return ()
-            gap = ego.see(actor.front)[0] - actor.length
-            if abs(gap - wanted) < 1.5:
+            ahead, aside = ego.see(actor.front)
+            gap = ahead - actor.length
+            if abs(gap - wanted) < 1.5 and abs(aside) > _BESIDE:
                 break
-            stage.vehicles.setSpeed(actor.id, max(ego.speed + 0.7 * (wanted - gap), 1.0))
+            stage.vehicles.changeLane(actor.id, beside, 1.0)
+            if abs(aside) > _BESIDE or ahead < 0:
+                stage.vehicles.setSpeed(actor.id, max(ego.speed + 0.7 * (wanted - gap), 1.0))
             yield
         else:
             return ()
@@ -108,6 +113,31 @@ def _cut_in(stage: Stage) -> Script:
         for _ in _seconds(4.0):
             yield
     return (actor.id, EGO)
+
+
+def _choose_intruder(stage: Stage, wanted: float) -> tuple[Actor, int] | None:
+    """Return a vehicle beside or behind ego, and the index of the lane to come beside ego on.
+
+    It can be at the wanted gap ahead of ego [m], and in, before the road ends.
+    """
+    ego = stage.ego
+    lanes = stage.edge(ego).lanes
+    beside = {
+        index
+        for index in (ego.lane.index - 1, ego.lane.index + 1)
+        if 0 <= index < len(lanes) and lanes[index].permits("passenger")
+    }
+    for actor in stage.near(50.0):
+        if actor.lane.edge != ego.lane.edge or not beside:
+            continue
+        gap = ego.see(actor.front)[0] - actor.length
+        if (abs(gap - wanted) / 4.0 + 3.0) * ego.speed > ego.remaining:
+            continue
+        if actor.lane.index in beside:
+            return actor, actor.lane.index
+        if actor.lane.index == ego.lane.index and gap < -10.0:
+            return actor, max(beside)
+    return None
 
 
 def _stop_in_lane(stage: Stage) -> Script:
