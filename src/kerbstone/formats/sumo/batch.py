@@ -15,6 +15,7 @@ from kerbstone.formats.intake import IngestReport, LogResult, ingest
 from kerbstone.formats.sumo.log import MANIFEST, SimulatedLog
 from kerbstone.formats.sumo.program import read_version
 from kerbstone.formats.sumo.simulation import SimulationConfig, simulate
+from kerbstone.formats.sumo.towns import check_town
 from kerbstone.store import Store, parallel_map
 
 
@@ -67,6 +68,8 @@ def simulate_roads(
     """
     if not configs:
         raise InputError("empty", "there is nothing to simulate", remedy="ask for at least one log")
+    for config in configs:  # before anything is made
+        check_town(config.town)
     place = Path(folder) if folder is not None else Path(f"{store}-logs")
     works = [_Work(config, place / log_name(config)) for config in configs]
     target = Store.create(str(store))

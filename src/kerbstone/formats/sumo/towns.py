@@ -56,6 +56,16 @@ class Town:
     is_generated: bool = True
 
 
+def check_town(name: str) -> None:
+    """Raise `InputError` if there is neither a town of ours of that name nor a file."""
+    if name not in TOWNS and not Path(name).is_file():
+        raise InputError(
+            "name",
+            f"there is no town {name!r}",
+            remedy=suggest_name(name, TOWNS) + "; or the path of a .net.xml, .osm or .xodr file",
+        )
+
+
 def build_town(name: str, network: Path, *, side: Side = "right", seed: int = 0) -> None:
     """Write the road network of a town.
 
@@ -70,18 +80,13 @@ def build_town(name: str, network: Path, *, side: Side = "right", seed: int = 0)
         InputError: There is no such town, or its file cannot be read.
         MissingError: SUMO is not installed.
     """
+    check_town(name)
     if name in TOWNS:
         rng = np.random.default_rng([seed, sorted(TOWNS).index(name)])
         program, arguments = TOWNS[name].build(network.parent, side, rng)
         run_program(program, [*arguments, *_COMMON, "-o", str(network)])
         return
     path = Path(name)
-    if not path.is_file():
-        raise InputError(
-            "name",
-            f"there is no town {name!r}",
-            remedy=suggest_name(name, TOWNS) + "; or the path of a .net.xml, .osm or .xodr file",
-        )
     if path.suffix == ".xodr":
         convert_opendrive(path, network)
         return
