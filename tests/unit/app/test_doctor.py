@@ -23,7 +23,7 @@ def test_a_missing_core_package_is_broken(monkeypatch):
 
 
 def test_a_long_list_of_missing_packages_is_cut_short(monkeypatch):
-    monkeypatch.setattr(doctor, "_version", lambda name: "")
+    monkeypatch.setattr(doctor, "_version", lambda _: "")
     findings = {finding.name: finding for finding in doctor.examine()}
     listed = findings["[dev]"].detail
     assert listed.count(",") == 3
