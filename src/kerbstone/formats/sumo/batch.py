@@ -76,10 +76,14 @@ def simulate_roads(
     on_start(len(works))
     settings = {"logs": [dataclasses.asdict(config) for config in configs], "workers": workers}
     with target.run(command="simulate", config=settings, seed=configs[0].seed) as run:
+        failures: list[KerbstoneError] = []
         for work, outcome in parallel_map(_simulate_one, works, workers=workers):
             if isinstance(outcome, KerbstoneError):
-                raise outcome
-            on_log(work.folder)
+                failures.append(outcome)
+            else:
+                on_log(work.folder)
+        if failures:  # the other logs are kept, so that a second run goes on with what is missing
+            raise failures[0]
         run.metrics["logs"] = len(works)
         run.metrics["duration"] = sum(config.duration for config in configs)
     return ingest(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kerbstone.formats.sumo.program import import_traci
 from kerbstone.formats.sumo.stage import Stage
 
 if TYPE_CHECKING:
@@ -111,11 +112,17 @@ def plant_events(
 
 def _play(script: Script, stage: Stage, end: float) -> tuple[str, ...]:
     """Direct a script to its end, and return who took part; nobody if it did not fit."""
+    unknown = import_traci().exceptions.TraCIException
     while True:
         try:
             next(script)
         except StopIteration as done:
             return done.value
+        except unknown as error:
+            # Who arrived, and is gone, takes no more part.
+            if "is not known" in str(error):
+                return ()
+            raise
         if stage.time >= end - STEP / 2:
             script.close()
             return ()

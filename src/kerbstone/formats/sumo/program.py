@@ -126,13 +126,14 @@ def run_program(
 
 @contextmanager
 def run_connected(
-    arguments: Sequence[str], log: Path, *, start_timeout: float = 60.0
+    arguments: Sequence[str], log: Path, *, where: str = "", start_timeout: float = 60.0
 ) -> Iterator[Connection]:
     """Run `sumo` under control: give a TraCI connection on loopback, and end it cleanly.
 
     Args:
         arguments: The arguments of `sumo`; the port is added.
         log: File that receives what SUMO writes to stdout and stderr.
+        where: What is simulated, for errors.
         start_timeout: How long SUMO may take to load its files [s].
 
     Raises:
@@ -145,15 +146,15 @@ def run_connected(
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=sink, env=_environment())
     try:
-        connection = _connect(traci, process, port, start_timeout, log)
+        connection = _connect(traci, process, port, start_timeout, log, where)
         yield connection
         # SUMO writes its files to the end after it has heard the close.
         connection.close(wait=False)
         if process.wait(timeout=120) != 0:
-            raise _broken_off(log)
+            raise _broken_off(process, log, where)
     except traci.exceptions.FatalTraCIError as error:
         process.wait(timeout=10)
-        raise _broken_off(log) from error
+        raise _broken_off(process, log, where) from error
     finally:
         if process.poll() is None:
             process.kill()
@@ -199,7 +200,7 @@ def _free_port() -> int:
 
 
 def _connect(
-    traci: Any, process: subprocess.Popen[bytes], port: int, timeout: float, log: Path
+    traci: Any, process: subprocess.Popen[bytes], port: int, timeout: float, log: Path, where: str
 ) -> Connection:
     deadline = time.monotonic() + timeout
     while True:
@@ -207,18 +208,22 @@ def _connect(
             return traci.connection.Connection("127.0.0.1", port, process, None, False)
         except OSError:
             if process.poll() is not None:
-                raise _broken_off(log) from None
+                raise _broken_off(process, log, where) from None
             if time.monotonic() > deadline:
                 raise KerbstoneError(
-                    "simulation", f"SUMO did not start within {timeout:g} s", where=str(log)
+                    "simulation", f"SUMO did not start within {timeout:g} s", where=where
                 ) from None
             time.sleep(0.02)
 
 
-def _broken_off(log: Path) -> KerbstoneError:
-    return KerbstoneError(
-        "simulation",
-        "SUMO stopped with an error",
-        where=str(log),
-        why=last_words(log.read_text(errors="replace")),
-    )
+def _broken_off(process: subprocess.Popen[bytes], log: Path, where: str) -> KerbstoneError:
+    said = last_words(log.read_text(errors="replace"))
+    if process.returncode < 0:
+        return KerbstoneError(
+            "simulation",
+            f"SUMO crashed (signal {-process.returncode})",
+            where=where,
+            why=f"the fault is in SUMO itself; the last it said: {said}",
+            remedy="take another seed",
+        )
+    return KerbstoneError("simulation", "SUMO stopped with an error", where=where, why=said)

@@ -304,7 +304,8 @@ def _choose_cover(stage: Stage) -> Actor | None:
         stopping = cover.speed / 4.0
         way = cover.speed * stopping / 2 * np.cos(cover.heading - ego.heading)
         in_time = (ahead + way - 6.0) / ego.speed > stopping + 2.0
-        is_in_reach = 15.0 < ahead + way < ego.remaining
+        # SUMO 1.28 crashes when somebody is led off the end of a junction's crossing.
+        is_in_reach = 15.0 < ahead + way < ego.remaining - 8.0
         if parallel and is_beside and in_time and is_in_reach and stage.is_on_road(cover):
             return cover
     return None

@@ -147,7 +147,8 @@ def _simulate(config: SimulationConfig, folder: Path) -> SimulatedLog:
         # Nobody is spirited away: who is stuck or collides stays where it is.
         *("--time-to-teleport", "-1", "--collision.action", "warn", "--no-step-log"),
     ]
-    with run_connected(arguments, folder / "sumo.log") as connection:
+    place = f"{config.town}, seed {config.seed}"
+    with run_connected(arguments, folder / "sumo.log", where=place) as connection:
         attempts = plant_events(
             connection,
             network,

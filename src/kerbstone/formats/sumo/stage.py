@@ -218,8 +218,11 @@ class Stage:
             )
         try:
             yield
+        except GeneratorExit:
+            names = ()  # the simulation is over
+            raise
         finally:
-            for name in set(names) & set(get.getIDList()):
+            for name in set(names) & set(get.getIDList() if names else ()):
                 decel, max_speed, tau, min_gap, speed_factor, lateral = traits[name]
                 get.setSpeed(name, -1)
                 get.setSpeedMode(name, _SPEED_CHECKS)

@@ -132,3 +132,32 @@ def test_ego_brakes_for_the_pedestrian_who_steps_out(road, tmp_path):
     during = (rows.time_ns >= events[0].start_ns) & (rows.time_ns <= events[0].end_ns)
     speed = rows.speed[during & (np.array(rows.id.to_pylist()) == "ego")]
     assert speed.min() < 0.6 * speed[0]
+
+
+def test_a_vehicle_behind_ego_overtakes_it_before_it_cuts_in(road, tmp_path):
+    kind = EventKind.CLOSE_CUT_IN
+    attempts, events = play(tmp_path, road, kind, [("x", "1", 175, 12, "ab bc")])
+    assert attempts[0].agents == ("x", "ego")
+    assert events[0].kind == kind
+    assert events[0].start_ns > attempts[0].start * 1e9
+
+
+def test_who_arrives_in_the_middle_of_an_event_takes_no_part(road, tmp_path):
+    def leave(stage):
+        with stage.hold("x", "ego"):
+            while True:
+                stage.vehicles.setSpeed("ego", 2.0)
+                stage.actor("x")
+                if stage.time > 3.0:
+                    stage.vehicles.remove("x")
+                yield
+
+    scripts = {EventKind.TAILGATING: leave}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kerbstone.formats.sumo.scripts.SCRIPTS", scripts)
+        attempts, _ = play(tmp_path, road, EventKind.TAILGATING, [("x", "2", 300, 12, "ab bc")])
+    assert attempts == []
+    (rows,) = read_stretches([tmp_path / "fcd.parquet"], duration=1000.0)
+    ego = rows.speed[np.array(rows.id.to_pylist()) == "ego"]
+    assert ego[:50].min() < 4.0  # it was held,
+    assert ego[-1] > 10.0  # and given back to its driver

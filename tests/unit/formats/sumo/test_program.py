@@ -13,6 +13,7 @@ from kerbstone.formats.sumo.program import (
     run_connected,
     run_program,
 )
+from kerbstone.formats.sumo.towns import build_town
 
 
 @pytest.fixture
@@ -85,6 +86,31 @@ def test_a_simulation_that_does_not_start_says_why(sumo, tmp_path):
     ):
         pass
     assert "/no/such.net.xml" in caught.value.why
+
+
+def test_a_simulation_that_crashes_is_told_from_one_that_refuses(sumo, tmp_path, monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def start(*arguments, **keywords):
+        started.append(popen(*arguments, **keywords))
+        return started[-1]
+
+    def crash(connection):
+        started[0].kill()
+        connection.simulationStep()
+
+    build_town("roundabouts", tmp_path / "town.net.xml")
+    monkeypatch.setattr(program.subprocess, "Popen", start)
+    with (
+        pytest.raises(KerbstoneError) as caught,
+        run_connected(
+            ["-n", str(tmp_path / "town.net.xml")], tmp_path / "log", where="roundabouts, seed 0"
+        ) as connection,
+    ):
+        crash(connection)
+    assert caught.value.what == "SUMO crashed (signal 9)"
+    assert caught.value.where == "roundabouts, seed 0"
+    assert caught.value.remedy
 
 
 def test_the_last_words_are_the_errors_if_there_are_any():
