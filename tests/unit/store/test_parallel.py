@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,8 +99,10 @@ def test_ray_that_is_not_installed_names_its_extra(monkeypatch):
     assert error.value.remedy == "pip install 'kerbstone[ray]'"
 
 
-def test_ray_gives_the_same_results_and_errors():
+def test_ray_gives_the_same_results_and_errors(monkeypatch):
     ray = pytest.importorskip("ray")
+    # Ray's processes import the function anew.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     try:
         found = dict(parallel_map(fail_on_odd, [0, 1, 2, 3, 4], workers="ray"))
         assert [found[i] for i in (0, 2, 4)] == [0, 1, 2]
