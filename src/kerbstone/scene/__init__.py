@@ -29,7 +29,12 @@ from kerbstone.scene.kinds import (
     SignalState,
     Tristate,
 )
-from kerbstone.scene.lanes import DEFAULT_LANE_WIDTH, LaneIndex, LanePositions
+from kerbstone.scene.lanes import (
+    DEFAULT_LANE_WIDTH,
+    LaneCandidates,
+    LaneIndex,
+    LanePositions,
+)
 from kerbstone.scene.map import LaneGraph, Map, MapBuilder
 from kerbstone.scene.polylines import (
     Segments,
@@ -42,6 +47,7 @@ from kerbstone.scene.polylines import (
 )
 from kerbstone.scene.scene import EgoPoses, Scene, Source
 from kerbstone.scene.sensors import Camera, Lidar
+from kerbstone.scene.sight import see_agents
 from kerbstone.scene.signals import Signals
 from kerbstone.scene.transforms import SE2, SE3, angle_difference, wrap_angle
 
@@ -61,6 +67,7 @@ __all__ = [
     "DrivingSide",
     "EgoPoses",
     "Kind",
+    "LaneCandidates",
     "LaneGraph",
     "LaneIndex",
     "LaneKind",
@@ -100,6 +107,7 @@ __all__ = [
     "project_packed",
     "resample",
     "resample_packed",
+    "see_agents",
     "to_frenet",
     "wrap_angle",
 ]

@@ -40,6 +40,58 @@ class LanePositions:
     heading: Float64[np.ndarray, "*batch"]
 
 
+@dataclass(frozen=True, eq=False)
+class LaneCandidates:
+    """Points on the lanes that hold them: one row for each pair, ordered by point.
+
+    Args:
+        points: How many points were asked for.
+        point: The point of each row.
+        lane: A lane whose surface holds it.
+        s: Arc length along the lane's centre line [m].
+        d: Offset from it, left positive [m].
+        heading: Direction of the lane there [rad].
+        half_width: Half the lane's width [m].
+    """
+
+    points: int
+    point: Int64[np.ndarray, " row"]
+    lane: Int64[np.ndarray, " row"]
+    s: Float64[np.ndarray, " row"]
+    d: Float64[np.ndarray, " row"]
+    heading: Float64[np.ndarray, " row"]
+    half_width: Float64[np.ndarray, " row"]
+
+    def cost(
+        self, headings: Float[np.ndarray, " point"] | None = None
+    ) -> Float64[np.ndarray, " row"]:
+        """Return how badly each lane fits: half a lane's width weighs as half a radian.
+
+        Args:
+            headings: Direction of travel of each point; NaN, or none, leaves the offset alone.
+        """
+        cost = np.abs(self.d) / self.half_width * _RADIANS_PER_HALF_WIDTH
+        if headings is None:
+            return cost
+        turn = np.abs(angle_difference(headings[self.point], self.heading))
+        return cost + np.where(np.isfinite(turn), turn, 0.0)
+
+    def spread(self, rows: Int64[np.ndarray, " chosen"], batch: tuple[int, ...]) -> LanePositions:
+        """Return some rows, at most one for each point, as positions of that shape."""
+
+        def fill(values: np.ndarray, empty: float) -> np.ndarray:
+            full = np.full(self.points, empty, values.dtype)
+            full[self.point[rows]] = values[rows]
+            return full.reshape(batch)
+
+        return LanePositions(
+            lane=fill(self.lane, -1),
+            s=fill(self.s, np.nan),
+            d=fill(self.d, np.nan),
+            heading=fill(self.heading, np.nan),
+        )
+
+
 class LaneIndex:
     """Finds the lanes at points. Build it once per map.
 
@@ -100,6 +152,24 @@ class LaneIndex:
         order = np.lexsort((surface, found))
         return known[found[order]], self._lanes[surface[order]]
 
+    def candidates(self, points: Float[np.ndarray, "point 2"]) -> LaneCandidates:
+        """Return where points are on every lane whose surface holds them, ordered by point."""
+        point, lane = self.lanes_at(points)
+        piece = self._road.lanes.centre[lane]
+        place = project_packed(points[point], self._segments, piece)
+        vertex = self._road.offsets[piece] + place.segment
+        ahead = self._road.points[vertex + 1, :2] - self._road.points[vertex, :2]
+        width = self._road.lanes.width[lane]
+        return LaneCandidates(
+            points=len(points),
+            point=point,
+            lane=lane,
+            s=place.s,
+            d=place.d,
+            heading=np.arctan2(ahead[:, 1], ahead[:, 0]),
+            half_width=np.where(np.isfinite(width), width, DEFAULT_LANE_WIDTH) / 2,
+        )
+
     def locate(
         self,
         points: Float[np.ndarray, "*batch 2"],
@@ -126,32 +196,11 @@ class LaneIndex:
                 why=f"{headings.shape} against {batch}",
             )
         flat = points.reshape(-1, 2)
-        point, lane = self.lanes_at(flat)
-        piece = self._road.lanes.centre[lane]
-        place = project_packed(flat[point], self._segments, piece)
-        vertex = self._road.offsets[piece] + place.segment
-        ahead = self._road.points[vertex + 1, :2] - self._road.points[vertex, :2]
-        direction = np.arctan2(ahead[:, 1], ahead[:, 0])
-        width = self._road.lanes.width[lane]
-        half_width = np.where(np.isfinite(width), width, DEFAULT_LANE_WIDTH) / 2
-        cost = np.abs(place.d) / half_width * _RADIANS_PER_HALF_WIDTH
-        if headings is not None:
-            turn = np.abs(angle_difference(headings.reshape(-1)[point], direction))
-            cost = cost + np.where(np.isfinite(turn), turn, 0.0)
-        order = np.lexsort((cost, point))
-        best = order[np.flatnonzero(np.diff(point[order], prepend=-1))]
-
-        def spread(values: np.ndarray, empty: float) -> np.ndarray:
-            full = np.full(len(flat), empty, values.dtype)
-            full[point[best]] = values[best]
-            return full.reshape(batch)
-
-        return LanePositions(
-            lane=spread(lane, -1),
-            s=spread(place.s, np.nan),
-            d=spread(place.d, np.nan),
-            heading=spread(direction, np.nan),
-        )
+        found = self.candidates(flat)
+        cost = found.cost(None if headings is None else headings.reshape(-1))
+        order = np.lexsort((cost, found.point))
+        best = order[np.flatnonzero(np.diff(found.point[order], prepend=-1))]
+        return found.spread(best, batch)
 
     def _ring(self, lane: int) -> np.ndarray:
         lanes = self._road.lanes

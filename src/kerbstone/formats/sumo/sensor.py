@@ -18,8 +18,7 @@ from scipy.signal import lfilter
 from scipy.special import expit, ndtr
 
 from kerbstone.errors import InputError
-from kerbstone.formats.sumo.occlusion import see_agents
-from kerbstone.scene import Kind, wrap_angle
+from kerbstone.scene import Kind, see_agents, wrap_angle
 
 if TYPE_CHECKING:
     from kerbstone.scene import Scene

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from kerbstone.scene import wrap_angle
 from kerbstone.scene.boxes import box_corners_bev
+from kerbstone.scene.transforms import wrap_angle
 
 if TYPE_CHECKING:
-    from kerbstone.scene import Scene
+    from kerbstone.scene.scene import Scene
 
 _ACROSS = np.linspace(0.08, 0.92, 5)
 """Where rays meet a road user, as shares of its apparent width."""

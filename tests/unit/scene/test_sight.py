@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kerbstone.formats.sumo.occlusion import see_agents
-from kerbstone.scene import Agents, Clock, Kind, Scene, Source
+from kerbstone.scene import Agents, Clock, Kind, Scene, Source, see_agents
 
 CAR, LORRY, WALKER = (4.5, 1.8, 1.5), (10.0, 2.5, 3.8), (0.5, 0.6, 1.7)
 
@@ -114,13 +113,13 @@ def test_turning_the_world_changes_nothing(turn, near, far, aside, heading):
 
 
 def test_many_road_users_over_many_steps_are_cut_into_parts(monkeypatch):
-    from kerbstone.formats.sumo import occlusion
+    from kerbstone.scene import sight
 
     rng = np.random.default_rng(0)
     others = [(*rng.uniform(-50, 50, 2), rng.uniform(-3, 3), CAR) for _ in range(30)]
     scene = make_scene(*others, steps=5)
     whole = see_agents(scene, reach=80.0, field_of_view=6.3, height=1.9)[1]
-    monkeypatch.setattr(occlusion, "_PAIRS_AT_ONCE", 7)
+    monkeypatch.setattr(sight, "_PAIRS_AT_ONCE", 7)
     parts = see_agents(scene, reach=80.0, field_of_view=6.3, height=1.9)[1]
     np.testing.assert_array_equal(whole, parts)
     assert np.nanmin(whole) < 1

@@ -1,0 +1,159 @@
+"""The operators of quantitative signal temporal logic, on arrays over binding and time.
+
+A formula has a robustness at every time: positive where it holds, negative where it does not. What
+is not known is a range of robustness, from `low` to `high`: the formula holds where `low` is
+positive, it fails where `high` is negative, and between them it is undefined. All operators are
+monotone, so each bound is computed by itself.
+
+References:
+    Donzé and Maler, "Robust satisfaction of temporal logic over real-valued signals", FORMATS
+    2010. The ranges: Deshmukh et al., "Robust online monitoring of signal temporal logic", Formal
+    Methods in System Design 51, 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
+
+Values = Float64[np.ndarray, "#binding time"]
+
+
+class Robustness(NamedTuple):
+    """Bounds of the robustness of each binding at each time; equal where it is defined.
+
+    Args:
+        low: It holds where this is positive.
+        high: It fails where this is negative.
+    """
+
+    low: Values
+    high: Values
+
+    @classmethod
+    def of(cls, values: Values) -> Robustness:
+        """Return the robustness with these values; NaN is undefined."""
+        unknown = np.isnan(values)
+        if not unknown.any():
+            return cls(values, values)
+        return cls(np.where(unknown, -np.inf, values), np.where(unknown, np.inf, values))
+
+    @property
+    def values(self) -> Values:
+        """The robustness, NaN where it is undefined."""
+        return np.where(self.low > 0, self.low, np.where(self.high < 0, self.high, np.nan))
+
+    def __invert__(self) -> Robustness:
+        return Robustness(-self.high, -self.low)
+
+    def __and__(self, other: Robustness) -> Robustness:
+        return self._with(np.minimum, other)
+
+    def __or__(self, other: Robustness) -> Robustness:
+        return self._with(np.maximum, other)
+
+    def _with(self, function: Callable[..., Values], other: Robustness) -> Robustness:
+        low = function(self.low, other.low)
+        if self.low is self.high and other.low is other.high:
+            return Robustness(low, low)
+        return Robustness(low, function(self.high, other.high))
+
+    def where(self, present: Bool[np.ndarray, "#binding time"], otherwise: float) -> Robustness:
+        """Return it where somebody is present, and a fixed value elsewhere."""
+        return Robustness(
+            np.where(present, self.low, otherwise), np.where(present, self.high, otherwise)
+        )
+
+
+def always(body: Robustness, first: int, last: int) -> Robustness:
+    """Return whether it holds at all steps from `first` to `last` from now on.
+
+    Negative steps lie in the past. Steps outside the scene are undefined.
+    """
+    return Robustness(
+        _slide(body.low, first, last, -np.inf, is_least=True),
+        _slide(body.high, first, last, np.inf, is_least=True),
+    )
+
+
+def eventually(body: Robustness, first: int, last: int) -> Robustness:
+    """Return whether it holds at any step from `first` to `last` from now on."""
+    return ~always(~body, first, last)
+
+
+def always_ahead(body: Robustness) -> Robustness:
+    """Return whether it holds from now to the end of the scene."""
+    return Robustness(*(_accumulate(np.minimum, bound[:, ::-1])[:, ::-1] for bound in body))
+
+
+def always_before(body: Robustness) -> Robustness:
+    """Return whether it holds from the start of the scene until now."""
+    return Robustness(*(_accumulate(np.minimum, bound) for bound in body))
+
+
+def until(left: Robustness, right: Robustness, first: int, last: int) -> Robustness:
+    """Return whether `right` holds at some step of a window, and `left` at all before it."""
+    return Robustness(
+        _until(left.low, right.low, first, last, -np.inf),
+        _until(left.high, right.high, first, last, np.inf),
+    )
+
+
+def until_ever(left: Robustness, right: Robustness) -> Robustness:
+    """Return whether `right` holds at some time to come, and `left` at all before it."""
+    bounds = []
+    for held, wanted in zip(left, right, strict=True):
+        out = wanted.copy()
+        for t in range(out.shape[1] - 2, -1, -1):
+            out[:, t] = np.maximum(wanted[:, t], np.minimum(held[:, t], out[:, t + 1]))
+        bounds.append(out)
+    return Robustness(*bounds)
+
+
+def lasting(body: Robustness, steps: int) -> Robustness:
+    """Return whether now is part of at least `steps` steps after one another at which it holds."""
+    # A stretch may have begun before the scene; even so it holds nothing that fails in the scene.
+    before = ((0, 0), (steps - 1, 0))
+    known = Robustness(
+        np.pad(body.low, before, constant_values=-np.inf),
+        np.pad(body.high, before, constant_values=np.inf),
+    )
+    found = eventually(always(known, 0, steps - 1), 1 - steps, 0)
+    return Robustness(*(bound[:, steps - 1 :] for bound in found))
+
+
+def _slide(values: Values, first: int, last: int, outside: float, *, is_least: bool) -> Values:
+    steps = values.shape[1]
+    # Windows that lie beyond the scene altogether need not be longer than it.
+    first, last = max(min(first, steps), -steps), max(min(last, steps), -steps)
+    before, after = max(-first, 0), max(last, 0)
+    padded = np.pad(values, ((0, 0), (before, after)), constant_values=outside)
+    size = last - first + 1
+    function = minimum_filter1d if is_least else maximum_filter1d
+    slid = function(padded, size, axis=1, mode="nearest") if size > 1 else padded
+    # SciPy's window begins size // 2 before its place.
+    start = before + first + size // 2
+    return slid[:, start : start + steps]
+
+
+def _accumulate(function: np.ufunc, values: Values) -> Values:
+    return function.accumulate(values, axis=1)
+
+
+def _until(left: Values, right: Values, first: int, last: int, outside: float) -> Values:
+    steps = left.shape[1]
+    last = min(last, steps)
+    padding = ((0, 0), (0, last))
+    left = np.pad(left, padding, constant_values=outside)
+    right = np.pad(right, padding, constant_values=outside)
+    out = np.full((len(left), steps), -np.inf)
+    held = np.full((len(left), steps), np.inf)
+    for k in range(last + 1):
+        if k >= first:
+            np.maximum(out, np.minimum(held, right[:, k : k + steps]), out=out)
+        np.minimum(held, left[:, k : k + steps], out=held)
+    return out

@@ -1,0 +1,1 @@
+"""The built-in signals, one module for each family."""
