@@ -14,9 +14,11 @@ from kerbstone.app.cli import app
 from kerbstone.errors import CODES
 from kerbstone.formats import all_formats
 from kerbstone.formats.sumo import SimulationConfig
+from kerbstone.lang import KINDS, known_signals, print_scenario
+from kerbstone.lang.library import built_in_files
 
 REFERENCE = Path(__file__).parent / "reference"
-ROOMS = ("scene", "store", "formats", "formats.sumo", "settings", "errors")
+ROOMS = ("scene", "lang", "store", "formats", "formats.sumo", "mine", "settings", "errors")
 
 
 def write_pages(folder: Path = REFERENCE) -> None:
@@ -26,6 +28,8 @@ def write_pages(folder: Path = REFERENCE) -> None:
         "formats": describe_formats(),
         "configuration": describe_configuration(),
         "python": describe_python(),
+        "signals": describe_signals(),
+        "scenarios": describe_scenarios(),
         "errors": describe_errors(),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +115,53 @@ def describe_python() -> str:
             value = getattr(module, name)
             if inspect.isclass(value) or inspect.isfunction(value):
                 parts.append(_describe(name, value))
+    return "\n\n".join(parts)
+
+
+def describe_signals() -> str:
+    """Return the page of all signals of the scenario language."""
+    parts = [
+        "# Signals",
+        (
+            "What a query of [the scenario language](../concepts/language.md) can measure. `f(a, b)` "
+            "says something about `a`, as seen from `b`. A *margin* is the difference that counts as a "
+            "robustness of 1; a claim is its own margin."
+        ),
+    ]
+    families: dict[str, list[tuple[str, ...]]] = {}
+    for name, found in sorted(known_signals().items()):
+        users = ["a", "b"][: found.agents] + ['"…"'] * found.texts
+        unit = "claim" if found.unit is None else found.unit or "number"
+        margin = "" if found.unit is None else f"{found.margin:g}"
+        row = (f"`{name}({', '.join(users)})`", unit, margin, found.doc)
+        families.setdefault(found.measure.__module__, []).append(row)
+    for module, rows in sorted(families.items()):
+        text = (importlib.import_module(module).__doc__ or "").split("\n\n")[0]
+        parts.append(f"## {module.rpartition('.')[2].capitalize()}\n\n{text}")
+        parts.append(_table(("signal", "unit", "margin", "what it measures"), rows))
+    rows = [
+        (f"`{name}`", ", ".join(kind.name.lower() for kind in sorted(kinds)))
+        for name, kinds in KINDS.items()
+    ]
+    parts.append("## Kinds of road users\n\nWhat the kinds of a query stand for.")
+    parts.append(_table(("kind", "road users"), rows))
+    return "\n\n".join(parts)
+
+
+def describe_scenarios() -> str:
+    """Return the page of all named scenarios."""
+    parts = [
+        "# Named scenarios",
+        (
+            "The scenarios that come with Kerbstone, as they are written in "
+            "[the scenario language](../concepts/language.md)."
+        ),
+    ]
+    for path, scenarios in built_in_files():
+        parts.append(f"## {path.stem.replace('_', ' ').capitalize()}")
+        for scenario in scenarios:
+            parts.append(f"### {scenario.name}\n\n{scenario.doc}")
+            parts.append(f"```\n{print_scenario(scenario).rstrip()}\n```")
     return "\n\n".join(parts)
 
 

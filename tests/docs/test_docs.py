@@ -12,6 +12,8 @@ import kerbstone.scene
 from drives import write_drive
 from kerbstone.app.cli import app
 from kerbstone.formats import ingest
+from kerbstone.lang import parse_library
+from kerbstone.lang.library import built_in_scenarios, check_scenario, prepare
 from kerbstone.store import Store
 from scenes import random_scene
 
@@ -52,6 +54,29 @@ def test_documented_python_runs(page, tmp_path, monkeypatch):
     names = vars(kerbstone.scene) | {"store": road, "scene": random_scene(0)}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)  # noqa: S102 - our own documentation
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in WRITTEN if blocks(page, "scenario")], ids=name_of
+)
+def test_documented_queries_and_scenarios_are_in_the_language(page):
+    for block in blocks(page, "scenario"):
+        if block.startswith("scenario "):
+            for scenario in parse_library(block, source=str(page)):
+                # The page may show one that is built in.
+                known = {k: v for k, v in built_in_scenarios().items() if k != scenario.name}
+                check_scenario(scenario, known | {scenario.name: scenario})
+        else:
+            prepare(block, source=str(page))
+
+
+def test_every_function_of_refav_has_an_equivalent_that_is_in_the_language():
+    text = (ROOT / "docs/how-to/from-refav.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|(.*)\|$", text, re.MULTILINE)
+    assert len(rows) == text.count("\n| `") >= 31
+    for _, *cells in rows:
+        for query in re.findall(r"`([^`]+: [^`]+)`", " ".join(cells)):
+            prepare(query)
 
 
 def test_reference_pages_are_current(tmp_path):

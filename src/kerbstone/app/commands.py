@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kerbstone.app import choice_commands, coverage_commands, search_commands
+from kerbstone.app.options import JsonOption, StoreOption, parse_workers
 from kerbstone.app.terminal import (
     count_of,
     format_count,
@@ -19,20 +21,7 @@ from kerbstone.app.terminal import (
     show_progress,
 )
 
-
-def _refuse_empty(name: str) -> str:
-    # An empty text is a shell variable that is not set, and never meant the current folder.
-    if not name:
-        raise typer.BadParameter("it is empty")
-    return name
-
-
-StoreOption = Annotated[
-    str,
-    typer.Option("--store", "-s", help="Folder or URI of the store.", callback=_refuse_empty),
-]
 _LARGEST_SEED = 2**62
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 def ingest(
@@ -56,7 +45,7 @@ def ingest(
     from kerbstone.formats import find_logs
     from kerbstone.formats import ingest as run_ingest
 
-    processes = _parse_workers(workers)
+    processes = parse_workers(workers)
     if dry_run:
         logs = find_logs(paths, format=format)
         rows = [{"log": log.name, "format": log.format, "path": str(log.path)} for log in logs]
@@ -334,22 +323,13 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(4)
 
 
-ALL = (demo, ingest, simulate, scenes, show, runs, formats, doctor)
-
-
-def _parse_workers(workers: str) -> int | str:
-    from kerbstone.errors import UsageError
-
-    if workers == "ray":
-        return workers
-    if workers.isdecimal() and int(workers) > 0:
-        return int(workers)
-    raise UsageError(
-        "usage",
-        "--workers takes a number of processes or 'ray'",
-        why=f"found {workers!r}",
-        remedy="--workers 2",
-    )
+ALL = (
+    *(demo, ingest, simulate, scenes, show),
+    *search_commands.ALL,
+    *choice_commands.ALL,
+    *coverage_commands.ALL,
+    *(runs, formats, doctor),
+)
 
 
 def _print_rows(

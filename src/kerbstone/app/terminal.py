@@ -82,8 +82,12 @@ def print_note(text: str) -> None:
 
 
 @contextmanager
-def writing_file(path: Path) -> Iterator[None]:
+def writing_file(path: Path, *, flag: str = "--out") -> Iterator[None]:
     """Tell the user where a file could not be written, and why.
+
+    Args:
+        path: The file.
+        flag: The option that names it.
 
     Raises:
         InputError: The system refused.
@@ -96,7 +100,7 @@ def writing_file(path: Path) -> Iterator[None]:
             "a file cannot be written",
             where=str(path),
             why=error.strerror or str(error),
-            remedy="name another file with --out",
+            remedy=f"name another file with {flag}",
         ) from error
 
 

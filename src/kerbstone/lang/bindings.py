@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.errors import InputError
 from kerbstone.lang import formula as f
@@ -66,6 +66,10 @@ class Bindings:
         self._slots = (*self._slots, slot)
         self.rows = np.concatenate([self.rows[binding], chosen], axis=1)
         self.owner = self.owner[binding]
+
+    def select(self, chosen: Bool[np.ndarray, " binding"]) -> None:
+        """Keep some of the bindings."""
+        self.rows, self.owner = self.rows[chosen], self.owner[chosen]
 
 
 def candidates_of(slot: f.Slot, facts: Facts) -> Int64[np.ndarray, " candidate"]:

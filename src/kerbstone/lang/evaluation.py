@@ -20,6 +20,8 @@ _BLOCK = 1_000_000
 """Cells, binding times time, that are evaluated at once: what a processor's cache holds well."""
 _MOST_CELLS = 2_000_000_000
 """Cells of all parts together that a query may cost."""
+_FAR = -1.0
+"""Further road users that never come nearer than this robustness allows count as not there."""
 _MOST_VALUES = 40_000_000
 
 Rows = Int64[np.ndarray, " binding"]
@@ -323,13 +325,14 @@ class _Frame:
         facts = self._facts
         named = set(self._bound) | ({f.EGO} if _names_ego(body) else set())
         inner = sorted(f.slots_of(body) & named, key=lambda slot: slot.name)
+        bounds = bounds_of(f.necessary(body), _FAR)
         size = max(_BLOCK // max(facts.steps * max(len(facts.agents), 1), 1), 1)
         for first in range(0, self._count, size):
             part = slice(first, min(first + size, self._count))
             taken = [self._rows(slot)[part] for slot in inner]
             count = part.stop - part.start
             others = np.stack(taken, axis=1) if taken else np.zeros((count, 0), np.int64)
-            bindings = Bindings(facts, tuple(inner), others)
+            bindings = Bindings(facts, tuple(inner), others, bounds)
             for slot in slots:
                 bindings.extend(slot, candidates_of(slot, facts))
             owner, rows = bindings.owner + part.start, bindings.rows[:, len(inner) :]
@@ -359,13 +362,22 @@ def _bind(
     bindings = Bindings(
         facts, (f.EGO,) if taken else (), start, bounds_of(needed, floor) if needed else None
     )
-    for slot in query.slots:
+    for k, slot in enumerate(query.slots):
         candidates = candidates_of(slot, facts)
         for part in needed:
             if f.slots_of(part) == {slot} and candidates.size:
                 frame = _Frame(work, {slot: candidates}, len(candidates))
                 candidates = candidates[frame.exceeds(part, floor, (slot,))]
         bindings.extend(slot, candidates)
+        bound = query.slots[: k + 1]
+        if 0 < k < len(query.slots) - 1:
+            # What two of three cannot have together, no third one changes.
+            for part in needed:
+                users = f.slots_of(part) - {f.EGO}
+                if slot in users and len(users) > 1 and users <= set(bound) and len(bindings.rows):
+                    rows = bindings.rows[:, 1:] if taken else bindings.rows
+                    frame = _Frame(work, {s: rows[:, i] for i, s in enumerate(bound)}, len(rows))
+                    bindings.select(frame.exceeds(part, floor, bound))
     return bindings.rows[:, 1:] if taken else bindings.rows
 
 

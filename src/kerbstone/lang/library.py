@@ -20,16 +20,19 @@ _MOST_BYTES = 1_000_000
 @cache
 def built_in_scenarios() -> Mapping[str, tree.Scenario]:
     """Return the scenarios that come with Kerbstone, by name."""
-    return read_scenarios([path for path, _ in built_in_files()], known={})
+    return read_scenarios(_built_in_paths(), known={})
 
 
 def built_in_files() -> list[tuple[Path, tuple[tree.Scenario, ...]]]:
     """Return the files of the built-in scenarios, each with what it holds."""
-    folder = Path(__file__).with_name("scenarios")
     return [
         (path, parse_library(path.read_text(encoding="utf-8"), source=path.name))
-        for path in sorted(folder.glob(f"*{SUFFIX}"))
+        for path in _built_in_paths()
     ]
+
+
+def _built_in_paths() -> list[Path]:
+    return sorted(Path(__file__).with_name("scenarios").glob(f"*{SUFFIX}"))
 
 
 def read_scenarios(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.lang.areas import Area, area_of_pieces, area_of_shapes
+from kerbstone.lang.sides import Sides, find_sides
 from kerbstone.scene import (
     DEFAULT_LANE_WIDTH,
     LaneIndex,
@@ -17,39 +18,16 @@ from kerbstone.scene import (
     PieceKind,
     Segments,
     Tristate,
-    angle_difference,
-    interpolate,
 )
 
 DRIVEN = frozenset(LaneKind) - {LaneKind.PEDESTRIAN}
 """Kinds of lanes that something on wheels drives on."""
-
-_PROBES = np.array([0.2, 0.5, 0.8])
-"""At which shares of a lane's length its neighbours are looked for."""
-_BESIDE = 1.0
-"""How far beyond a lane's border its neighbour is looked for [m]."""
-_PARALLEL = np.deg2rad(30.0)
-_ACROSS = np.deg2rad(20.0)
 
 
 @lru_cache(maxsize=8)
 def road_of(town: Map) -> Road:
     """Return what is derived from a map; the same object for the same map."""
     return Road(town)
-
-
-class Sides(NamedTuple):
-    """Which lanes lie beside which, as sparse Boolean matrices [lane, lane].
-
-    Args:
-        left: The column is next to the row on its left and runs the same way.
-        right: It is next to it on its right and runs the same way.
-        opposite: It is next to it and runs the other way.
-    """
-
-    left: Any
-    right: Any
-    opposite: Any
 
 
 class Road:
@@ -94,7 +72,10 @@ class Road:
     @cached_property
     def sides(self) -> Sides:
         """Which lanes lie beside which: as the map says, and where it says nothing, as they lie."""
-        return _find_sides(self)
+        which = self.is_driven & (self.length > 0)
+        return find_sides(
+            self.town, self.index, which=which, is_inside=self.is_inside, half_width=self.half_width
+        )
 
     @cached_property
     def groups(self) -> Int64[np.ndarray, " lane"]:
@@ -248,61 +229,3 @@ def are_paired(
     cells = pairs.tocoo()
     rows, columns = (axis[cells.data > 0].astype(np.int64) for axis in cells.coords)
     return np.isin(row * pairs.shape[1] + column, rows * pairs.shape[1] + columns)
-
-
-def _find_sides(road: Road) -> Sides:
-    from scipy.sparse import csr_array
-
-    lanes, count = road.lanes, len(road.lanes)
-    ends = np.zeros((count, 2))
-    for lane in np.flatnonzero(lanes.centre >= 0):
-        line = road.town.centre_line(int(lane))
-        ends[lane] = line[-1, :2] - line[0, :2]
-    beside = {"left": lanes.left, "right": lanes.right}
-    pairs: dict[str, list[np.ndarray]] = {"left": [], "right": [], "opposite": []}
-    for side, other in beside.items():
-        row = np.flatnonzero((other >= 0) & road.is_driven)
-        row = row[road.is_driven[other[row]]]
-        is_same = (ends[row] * ends[other[row]]).sum(axis=1) > 0
-        pairs[side].append(np.stack([row, other[row]])[:, is_same])
-        pairs["opposite"].append(np.stack([row, other[row]])[:, ~is_same])
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        row, other, turn = _probe(road, np.flatnonzero(beside[side] < 0), sign)
-        is_same, is_opposite = np.abs(turn) < _PARALLEL, np.abs(turn) > np.pi - _PARALLEL
-        pairs[side].append(np.stack([row, other])[:, is_same])
-        pairs["opposite"].append(np.stack([row, other])[:, is_opposite])
-
-    def matrix(found: list[np.ndarray]) -> Any:
-        row, column = np.concatenate(found, axis=1)
-        return csr_array((np.ones(len(row), bool), (row, column)), shape=(count, count))
-
-    return Sides(*(matrix(pairs[name]) for name in Sides._fields))
-
-
-def _probe(
-    road: Road, lanes: Int64[np.ndarray, " lane"], sign: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which lanes lie just beyond the left (or, with -1, right) border of some lanes.
-
-    Lanes through intersections overlap without lying beside each other: they do not count.
-
-    Returns:
-        For each pair the lane, the one beside it, and the turn from its direction [rad].
-    """
-    lanes = lanes[road.is_driven[lanes] & ~road.is_inside[lanes] & (road.length[lanes] > 0)]
-    if not len(lanes):
-        empty = np.zeros(0, np.int64)
-        return empty, empty, np.zeros(0)
-    points, headings = [], []
-    for lane in lanes:
-        line, s = road.town.centre_line(int(lane))[:, :2], _PROBES * road.length[lane]
-        at, ahead = interpolate(line, s), interpolate(line, s + 0.1) - interpolate(line, s - 0.1)
-        heading = np.arctan2(ahead[:, 1], ahead[:, 0])
-        aside = np.stack([-np.sin(heading), np.cos(heading)], axis=1)
-        points.append(at + sign * (road.half_width[lane] + _BESIDE) * aside)
-        headings.append(heading)
-    found = road.index.candidates(np.concatenate(points))
-    row = np.repeat(lanes, len(_PROBES))[found.point]
-    turn = angle_difference(found.heading, np.concatenate(headings)[found.point])
-    kept = (found.lane != row) & ~road.is_inside[found.lane]
-    return row[kept], found.lane[kept], turn[kept]

@@ -120,8 +120,12 @@ class LaneIndex:
         rings = [self._ring(int(lane)) for lane in self._lanes]
         polygons = np.empty(len(rings), object)
         has_ring = np.array([len(ring) >= 3 for ring in rings], bool)
-        for i in np.flatnonzero(has_ring):
-            polygons[i] = shapely.Polygon(rings[i])
+        drawn = [rings[i] for i in np.flatnonzero(has_ring)]
+        if drawn:
+            owner = np.repeat(np.arange(len(drawn)), [len(ring) for ring in drawn])
+            polygons[has_ring] = shapely.polygons(
+                shapely.linearrings(np.concatenate(drawn), indices=owner)
+            )
         for i in np.flatnonzero(~has_ring):
             polygons[i] = self._widened_centre(int(self._lanes[i]))
         # Boundaries that cross make a polygon of several parts: all of them are the lane's.

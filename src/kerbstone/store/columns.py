@@ -85,8 +85,18 @@ def checksum(values: Iterable[Any]) -> int:
     return crc
 
 
+def is_numbers(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of numbers, which are arrays here."""
+    return pa.types.is_list(kind) and not pa.types.is_string(kind.value_type)
+
+
+def seal_of(schema: pa.Schema, row: Mapping[str, Any]) -> int:
+    """Return the checksum of a row of a cache: of all its columns but the marks of the store."""
+    return checksum(row[name] for name in schema.names if name not in ("checksum", "written"))
+
+
 def _column(kind: pa.DataType, values: list[Any]) -> pa.Array:
-    if not pa.types.is_list(kind) or pa.types.is_string(kind.value_type):
+    if not is_numbers(kind):
         return pa.array(values, kind)
     present = [value for value in values if value is not None]
     lengths = [0 if value is None else len(value) for value in values]

@@ -186,6 +186,89 @@ TABLES: dict[str, pa.Schema] = {
     "scenes": SCENES,
 }
 
+FINDINGS = pa.schema(
+    [
+        _key("id", _TEXT),
+        *_columns(_TEXT, "run", "query", "given", "where", "failed"),
+        *_columns(pa.int32(), "top", "near_misses", "scenes"),
+        *_columns(_INT, "matches", "part"),
+        pa.field("seconds", _FLOAT),
+        pa.field("written", _TIME),
+    ]
+)
+"""One row for each finding: what was looked for, and where. Written last, it is the commit."""
+
+MATCHES = pa.schema(
+    [
+        pa.field("part", _INT),
+        pa.field("rank", pa.int32()),
+        pa.field("is_match", pa.bool_()),
+        pa.field("scene", _TEXT),
+        pa.field("scene_part", _INT),
+        *_columns(pa.int32(), "first", "last", "best"),
+        *_columns(_FLOAT, "dt", "robustness"),
+        _list("variable", _TEXT),
+        _list("agent", _TEXT),
+        _list("kind", _BYTE),
+        _list("missed_by", _TEXT),
+        pa.field("trace_first", pa.int32()),
+        pa.field("trace_steps", pa.int32()),
+        *_floats("trace"),
+        *(_list(f"atom_{name}", _TEXT) for name in ("text", "operator", "unit")),
+        *_floats("atom_robustness", "atom_left", "atom_right"),
+        pa.field("written", _TIME),
+    ]
+)
+"""One row for each match of a finding, and each near miss after them: `part` is the finding's.
+
+`trace` is the robustness of the query over `trace_steps` steps of the scene from `trace_first` on,
+`atom_robustness` that of each atom one after the other, and `atom_left` and `atom_right` what a
+comparison compares; all of a claim's are NaN.
+"""
+
+ANSWERS = pa.schema(
+    [
+        pa.field("query", _TEXT),
+        pa.field("most", pa.int32()),
+        _list("scene_part", _INT),
+        *(_list(name, pa.int32()) for name in ("total", "held", "kept", "first", "last", "best")),
+        *_floats("robustness"),
+        _list("agent", _TEXT),
+        _list("kind", _BYTE),
+        pa.field("checksum", _INT),
+        pa.field("written", _TIME),
+    ]
+)
+"""What a query found in some scenes, kept so that they need not be searched again.
+
+`query` is a digest of what was asked for and of the code that answered. For each scene,
+`scene_part` says which, `total` how many matches there are, `held` how many steps they last
+together, and `kept` how many of the rows that follow are its own: `most` matches at most, and near
+misses. Those have the agents of all road users of the query one after the other.
+"""
+
+COLUMNS = pa.schema(
+    [
+        pa.field("scene_part", _INT),
+        *_columns(_TEXT, "name", "version"),
+        _list("shape", pa.int32()),
+        *_floats("floats"),
+        _list("integers", _INT),
+        pa.field("checksum", _INT),
+        pa.field("written", _TIME),
+    ]
+)
+"""What is derived from a scene and slow to compute: a row for each, by its name.
+
+`version` says by which code. What the numbers stand for is for those to know who derive them.
+"""
+
+RESULTS: dict[str, pa.Schema] = {"matches": MATCHES, "findings": FINDINGS}
+"""Tables of what was found, made when they are first written to."""
+
+CACHES: dict[str, pa.Schema] = {"answers": ANSWERS, "columns": COLUMNS}
+"""Tables of what could be computed again: no version of them belongs to a run."""
+
 SIDE = pa.schema(
     [*_columns(_TEXT, "log_key", "run"), pa.field("part", _INT), pa.field("written", _TIME)]
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from kerbstone.errors import InputError, suggest_name
-from kerbstone.store.layout import SUMMARY, TABLES
+from kerbstone.store.columns import arrays, is_numbers, seal_of
+from kerbstone.store.layout import CACHES, RESULTS, SUMMARY, TABLES
 from kerbstone.store.table import Table
 from kerbstone.store.tables import Tables
 
@@ -27,6 +29,8 @@ def list_rows(
     tables: Tables, name: str, columns: Sequence[str] | None, condition: str | None
 ) -> pa.Table:
     """Return rows of any other table; see `Store.rows`."""
+    if name in RESULTS or name in CACHES:
+        return _list_kept(tables, name, columns, condition)
     tables.scenes.refresh()
     if name not in TABLES:
         side = tables.side(name)
@@ -42,6 +46,39 @@ def list_rows(
         tables.maps.refresh()
         return _select_live(table, columns, condition, tables.maps.index.positions)
     return _select(table, columns, condition)
+
+
+def _list_kept(
+    tables: Tables, name: str, columns: Sequence[str] | None, condition: str | None
+) -> pa.Table:
+    kept = tables.kept(name)
+    if kept is None:
+        empty = (RESULTS | CACHES)[name].empty_table()
+        return empty if columns is None else empty.select(list(columns))
+    kept.refresh()
+    return _select(kept, columns, condition)
+
+
+def list_cached(tables: Tables, name: str, condition: str) -> list[dict[str, Any]]:
+    """Return rows of a cache with their lists of numbers as arrays; see `Store.cached`."""
+    try:
+        rows = _list_kept(tables, name, None, condition)
+    except InputError as error:
+        if error.code != "store-damaged":
+            raise
+        return []
+    schema = CACHES[name]
+    columns = {field.name: _values(rows, field) for field in schema}
+    found = [
+        {column: values[row] for column, values in columns.items()} for row in range(len(rows))
+    ]
+    return [row for row in found if seal_of(schema, row) == row["checksum"]]
+
+
+def _values(rows: pa.Table, field: pa.Field) -> list[Any]:
+    if is_numbers(field.type):
+        return arrays(rows, field.name)
+    return rows.column(field.name).to_pylist()
 
 
 def finished_logs(tables: Tables) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from kerbstone.errors import InputError
@@ -25,6 +27,7 @@ T = TypeVar("T")
 _KEPT_MAPS = 16
 _KEPT_HEADS = 1024
 _NAMES_SEARCHED = 20_000
+_READ_AT_ONCE = 16
 
 
 class SceneReader:
@@ -53,6 +56,24 @@ class SceneReader:
 
         return self._retried(lambda: self._read(scene_id, cut))
 
+    def part(self, scene_id: str) -> int:
+        """Return what the rows of a scene are marked with."""
+        return self._key(scene_id).part
+
+    def many(self, scene_ids: Iterable[str]) -> Iterator[tuple[str, Scene | InputError]]:
+        """Give whole scenes, some read at a time; see `Store.read`."""
+        pending = iter(scene_ids)
+        while batch := list(islice(pending, _READ_AT_ONCE)):
+            try:
+                yield from zip(batch, self._retried(partial(self._read_batch, batch)), strict=True)
+            except InputError:
+                # One by one, it shows which of them cannot be read.
+                for scene_id in batch:
+                    try:
+                        yield scene_id, self.scene(scene_id)
+                    except InputError as error:
+                        yield scene_id, error
+
     def missing(self, name: str) -> InputError:
         """Return the error for a scene that is not there, with the nearest names."""
         known = list(self._tables.scenes.index.position)
@@ -73,14 +94,33 @@ class SceneReader:
         # The states come in the background while the head is read, if it is not known yet.
         rows = self._pool.submit(self._take_states, key, clock)
         head = self._kept_head(key)
+        return self._build(head, rows.result(), clock)
+
+    def _read_batch(self, scene_ids: Sequence[str]) -> list[Scene]:
+        keys = [self._key(scene_id) for scene_id in scene_ids]
+        table = self._tables.states
+        positions = [
+            self._positions(table, key.part, states.chunks_of(key, key.clock).stop) for key in keys
+        ]
+        names = {name: None for key in keys for name in states.columns_of(key)}
+        flat = [position for some in positions for position in some]
+        rows = self._pool.submit(table.take, flat, list(names))
+        found = self._read_heads(keys)
+        ends = np.cumsum([len(some) for some in positions])
+        return [
+            self._build(head, rows.result().slice(end - len(some), len(some)), head.key.clock)
+            for head, some, end in zip(found, positions, ends.tolist(), strict=True)
+        ]
+
+    def _build(self, head: Head, rows: pa.Table, clock: Clock) -> Scene:
         with reading(self._tables.states.uri):
-            stretch = states.read_stretch(rows.result(), head, clock)
+            stretch = states.read_stretch(rows, head, clock)
         return StoredScene.late(
-            partial(self._read_late, key),
-            id=key.id,
+            partial(self._read_late, head.key),
+            id=head.key.id,
             clock=stretch.clock,
             agents=stretch.agents,
-            ego=key.ego,
+            ego=head.key.ego,
             signals=stretch.signals,
         )
 
@@ -97,6 +137,16 @@ class SceneReader:
         rows = table.take([table.index.position[key.id]], heads.head_columns(key))
         with reading(table.uri):
             return heads.read_head(key, rows)
+
+    def _read_heads(self, keys: Sequence[Key]) -> list[Head]:
+        table = self._tables.scenes
+        names = {name: None for key in keys for name in heads.head_columns(key)}
+        rows = table.take([table.index.position[key.id] for key in keys], list(names))
+        with reading(table.uri):
+            return [
+                heads.read_head(key, rows.slice(number, 1).select(heads.head_columns(key)))
+                for number, key in enumerate(keys)
+            ]
 
     def _take_states(self, key: Key, clock: Clock) -> pa.Table:
         table = self._tables.states

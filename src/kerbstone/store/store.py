@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from jaxtyping import Float32
 
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.scene import Scene
-from kerbstone.store.listing import finished_logs, list_rows, list_scenes
+from kerbstone.store.listing import finished_logs, list_cached, list_rows, list_scenes
 from kerbstone.store.reader import SceneReader
 from kerbstone.store.runs import Run, record
 from kerbstone.store.tables import Tables
 from kerbstone.store.vacuum import vacuum
-from kerbstone.store.writer import write_log, write_side
+from kerbstone.store.vectors import index_vectors, nearest_rows
+from kerbstone.store.writer import write_kept, write_log, write_side
 
 
 class Store:
@@ -69,6 +72,11 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.uri, self._tables.pinned)
+
+    @property
+    def pinned(self) -> dict[str, int] | None:
+        """The versions that this store stays at, if it is the store as it was; else None."""
+        return None if self._tables.pinned is None else dict(self._tables.pinned)
 
     def add(self, scenes: Iterable[Scene], *, log: str, fingerprint: str, run: str = "") -> int:
         """Write all scenes of a log; they appear together, in one commit.
@@ -147,6 +155,25 @@ class Store:
         """
         return self._reader.scene(id)
 
+    def parts(self, ids: Iterable[str]) -> list[int]:
+        """Return which version of each scene is read now, as the column `part` of `scenes` says.
+
+        Raises:
+            InputError: There is no such scene.
+        """
+        return [self._reader.part(scene) for scene in ids]
+
+    def read(self, ids: Iterable[str]) -> Iterator[tuple[str, Scene | InputError]]:
+        """Give each of many scenes by its id, as `scene` does, in less time than one by one.
+
+        Args:
+            ids: Ids of scenes; some are read at a time, as they are asked for.
+
+        Returns:
+            The id and the scene, or the error for one that is not there or is damaged.
+        """
+        return self._reader.many(ids)
+
     def window(self, id: str, start: float, duration: float) -> Scene:  # noqa: A002 - it is an id
         """Return a stretch of a scene and read only that; the same as `scene(id).window(…)`.
 
@@ -178,13 +205,45 @@ class Store:
         self._check_writable()
         write_side(self._tables, table, rows, log=log, run=run)
 
+    def append(self, table: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Write rows of results, or of what is kept to be quick, which belong to no one log.
+
+        The table is made if it is not there. A finding that is there already is left as it is.
+
+        Args:
+            table: "findings", "matches", "answers" or "columns".
+            rows: A value for each column but `written`; lists of numbers are arrays.
+
+        Raises:
+            InputError: A value does not fit its column, or the store cannot be written.
+        """
+        self._check_writable()
+        write_kept(self._tables, table, rows)
+
+    def cached(self, table: str, filter: str) -> list[dict[str, Any]]:  # noqa: A002 - SQL's word
+        """Return rows of "answers" or "columns", lists of numbers as arrays.
+
+        Rows that were changed since they were written are left out: they can be computed again.
+
+        Args:
+            table: Name of the table.
+            filter: An SQL condition on its columns.
+        """
+        return list_cached(self._tables, table, filter)
+
+    def forget(self, table: str, filter: str) -> int:  # noqa: A002 - SQL's word
+        """Delete rows of "answers" or "columns", which can be computed again; return how many."""
+        self._check_writable()
+        kept = self._tables.caches().get(table)
+        return 0 if kept is None else kept.delete(filter)
+
     def rows(
         self,
         table: str,
         filter: str | None = None,  # noqa: A002 - SQL's word
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Return rows of any table: `sensors`, `pieces`, `events`, ….
+        """Return rows of any table: `sensors`, `pieces`, `events`, `findings`, ….
 
         Args:
             table: Name of the table.
@@ -197,6 +256,56 @@ class Store:
         if table == "scenes":
             return self.scenes(columns, filter)
         return list_rows(self._tables, table, columns, filter)
+
+    def nearest(
+        self,
+        table: str,
+        vectors: Float32[np.ndarray, "query value"],
+        *,
+        top: int,
+        columns: Sequence[str],
+        filter: str | None = None,  # noqa: A002 - SQL's word
+        column: str = "vector",
+    ) -> pa.Table:
+        """Return the rows of a table whose vectors lie nearest to each of some vectors.
+
+        Every vector is compared while the table has fewer than 100,000 rows; from there on, once
+        `index_vectors` was called, an inverted file finds them, which may miss a few.
+
+        Args:
+            table: A table that `put_rows` made, with a column of lists of one size.
+            vectors: What to look for.
+            top: How many rows for each; fewer where the table has no more.
+            columns: Columns to return. `query`, the row of the vector in `vectors`, and
+                `distance`, the Euclidean one, come after them.
+            filter: An SQL condition on the table's columns, which holds for all rows returned.
+            column: The column of vectors.
+
+        Raises:
+            InputError: There is no such table or column, or the vectors have another size.
+        """
+        return nearest_rows(
+            self._tables,
+            table,
+            vectors,
+            top=top,
+            columns=columns,
+            condition=filter,
+            column=column,
+        )
+
+    def index_vectors(self, table: str, *, column: str = "vector") -> bool:
+        """Index a column of vectors, where its table is large and many rows are new to the index.
+
+        Args:
+            table: A table that `put_rows` made.
+            column: The column of vectors.
+
+        Returns:
+            Whether anything was done.
+        """
+        self._check_writable()
+        return index_vectors(self._tables, table, column)
 
     def versions(self) -> dict[str, int]:
         """Return the version of each table."""

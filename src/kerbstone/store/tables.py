@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.store.index import LogIndex, NoIndex, PartIndex, SceneIndex
-from kerbstone.store.layout import LAYOUT, LAYOUT_KEY, TABLES
+from kerbstone.store.layout import CACHES, LAYOUT, LAYOUT_KEY, RESULTS, TABLES
 from kerbstone.store.table import Table, writing
 
 # Side tables are listed in the configuration of `scenes`: not every object store can be listed.
@@ -38,6 +38,7 @@ class Tables:
         self.pieces = Table(self.uri, "pieces", PartIndex, version=at.get("pieces"))
         self.runs = Table(self.uri, "runs", NoIndex)
         self._side: dict[str, Table[LogIndex]] = {}
+        self._kept: dict[str, Table[NoIndex]] = {}
 
     def create(self) -> None:
         """Make the tables that are not there."""
@@ -86,7 +87,7 @@ class Tables:
         """
         for name, version in (self.pinned or {}).items():
             try:
-                (self.core() | self.sides())[name].dataset  # noqa: B018 - opens it
+                self.all()[name].dataset  # noqa: B018 - opens it
             except InputError as error:
                 raise InputError(
                     "store-missing",
@@ -106,7 +107,7 @@ class Tables:
             config = self.scenes.dataset.config()
             names = [key.removeprefix(_SIDE_KEY) for key in config if key.startswith(_SIDE_KEY)]
         else:
-            names = [name for name in self.pinned if name not in TABLES]
+            names = [name for name in self.pinned if name not in TABLES | RESULTS]
         return {name: self._side_table(name) for name in sorted(names)}
 
     def side(self, name: str) -> Table[LogIndex]:
@@ -136,12 +137,13 @@ class Tables:
         self.scenes.refresh()
         if name in self.sides():
             return table
-        if name in TABLES or not re.fullmatch("[a-z][a-z0-9_]*", name):
+        taken = TABLES | RESULTS | CACHES
+        if name in taken or not re.fullmatch("[a-z][a-z0-9_]*", name):
             raise InputError(
                 "usage",
                 f"a table cannot be called {name!r}",
                 why="it is a table of the store itself"
-                if name in TABLES
+                if name in taken
                 else "a name is made of small letters, digits and _",
             )
         table.create(schema)
@@ -154,15 +156,45 @@ class Tables:
                 raise
         return table
 
+    def results(self) -> dict[str, Table[NoIndex]]:
+        """Return the tables of results that are there."""
+        return {name: table for name in RESULTS if (table := self.kept(name)) is not None}
+
+    def caches(self) -> dict[str, Table[NoIndex]]:
+        """Return the tables of what is kept to be quick, those that are there."""
+        return {name: table for name in CACHES if (table := self.kept(name)) is not None}
+
+    def all(self) -> dict[str, Table]:
+        """Return every table whose versions belong to a run."""
+        return self.core() | self.sides() | self.results()
+
+    def kept(self, name: str) -> Table[NoIndex] | None:
+        """Return a table of results or a cache; None where it is not there."""
+        if name not in self._kept:
+            is_pinned = self.pinned is not None and name in RESULTS
+            version = self.pinned.get(name) if self.pinned is not None and is_pinned else None
+            table = Table(self.uri, name, NoIndex, version=version)
+            if (is_pinned and version is None) or not table.exists():
+                return None
+            self._kept[name] = table
+        return self._kept[name]
+
+    def add_kept(self, name: str) -> Table[NoIndex]:
+        """Return a table of results or a cache, after making it if it is not there."""
+        table = self.kept(name)
+        if table is None:
+            table = self._kept[name] = Table(self.uri, name, NoIndex)
+            table.create((RESULTS | CACHES)[name])
+        return table
+
     def refresh(self) -> bool:
         """Go to the newest versions; return whether any is another one."""
-        tables = [*self.core().values(), *self.sides().values()]
-        return sum(table.refresh() for table in tables) > 0
+        return sum(table.refresh() for table in self.all().values()) > 0
 
     def versions(self) -> dict[str, int]:
         """Return the newest version of each table, or the one it stays at."""
         self.refresh()
-        return {name: table.version for name, table in (self.core() | self.sides()).items()}
+        return {name: table.version for name, table in self.all().items()}
 
     def named_versions(self, *, since: datetime | None = None) -> dict[str, set[int]]:
         """Return the versions that runs (since a time) started from or ended at."""

@@ -29,19 +29,41 @@ def vacuum(tables: Tables, *, keep: timedelta) -> dict[str, int]:
     for table in tables.sides().values():
         last = {part for log, part in table.index.last.items() if log in logs}
         rows += _delete(table, table.index.parts - last, before)
+    rows += _vacuum_kept(tables, live, before)
     named = tables.named_versions(since=before)
     freed = 0
-    for name, table in (tables.core() | tables.sides()).items():
+    for name, table in (tables.all() | tables.caches()).items():
         table.compact()
         # Joining files made versions of its own, so "before" is reckoned again.
         freed += table.forget(before=datetime.now(UTC) - keep, named=named.get(name, ()))
     return {"rows": rows, "bytes": freed}
 
 
-def _delete(table: Table, parts: Iterable[int], before: datetime) -> int:
+def _vacuum_kept(tables: Tables, live: set[int], before: datetime) -> int:
+    results, caches = tables.results(), tables.caches()
+    rows = 0
+    if "matches" in results:
+        finished = set[int]()
+        if "findings" in results:
+            finished.update(results["findings"].scan(["part"]).column("part").to_pylist())
+        parts = set(results["matches"].scan(["part"]).column("part").to_pylist())
+        rows += _delete(results["matches"], parts - finished, before)
+    if "columns" in caches:
+        parts = set(caches["columns"].scan(["scene_part"]).column("scene_part").to_pylist())
+        rows += _delete(caches["columns"], parts - live, before, key="scene_part")
+    if "answers" in caches:
+        # They are quick to find again, and most are of queries that nobody asks any more.
+        rows += caches["answers"].delete(_older(before))
+    return rows
+
+
+def _delete(table: Table, parts: Iterable[int], before: datetime, *, key: str = "part") -> int:
     ordered = sorted(parts)
-    since = f"written < timestamp '{before:%Y-%m-%d %H:%M:%S.%f}'"
     return sum(
-        table.delete(f"part IN {sql(ordered[i : i + _BATCH])} AND {since}")
+        table.delete(f"{key} IN {sql(ordered[i : i + _BATCH])} AND {_older(before)}")
         for i in range(0, len(ordered), _BATCH)
     )
+
+
+def _older(before: datetime) -> str:
+    return f"written < timestamp '{before:%Y-%m-%d %H:%M:%S.%f}'"

@@ -7,13 +7,23 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from kerbstone.errors import InputError
 from kerbstone.scene import Map, Scene
-from kerbstone.store.columns import to_table
+from kerbstone.store.columns import is_numbers, seal_of, to_table, typed
 from kerbstone.store.heads import head_row
-from kerbstone.store.layout import MAPS, PIECES, SCENES, SENSORS, SIDE, STATES
+from kerbstone.store.layout import (
+    CACHES,
+    MAPS,
+    PIECES,
+    RESULTS,
+    SCENES,
+    SENSORS,
+    SIDE,
+    STATES,
+)
 from kerbstone.store.maps import map_key, map_row, piece_rows
 from kerbstone.store.sensors import sensor_rows
 from kerbstone.store.states import chunk_rows
@@ -81,6 +91,25 @@ def write_side(tables: Tables, name: str, rows: pa.Table, *, log: str, run: str)
     table.append(marked)
     if older:
         table.delete(f"part IN {sql(sorted(older))}")
+    table.tidy(lambda: tables.named_versions().get(name, set()))
+
+
+def write_kept(tables: Tables, name: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of results or of a cache; see `Store.append`."""
+    schema, marks = (RESULTS | CACHES)[name], {"written": datetime.now(UTC)}
+    lists = [field.name for field in schema if is_numbers(field.type)]
+    marked = [
+        typed(schema, row | {n: np.asarray(row[n]) for n in lists if row[n] is not None}) | marks
+        for row in rows
+    ]
+    if name in CACHES:
+        marked = [row | {"checksum": seal_of(schema, row)} for row in marked]
+    batch = to_table(schema, marked, where=name)
+    table = tables.add_kept(name)
+    if name == "findings":
+        table.merge(batch, key="id")
+        return
+    table.append(batch)
     table.tidy(lambda: tables.named_versions().get(name, set()))
 
 

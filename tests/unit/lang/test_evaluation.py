@@ -232,7 +232,7 @@ def free_names(node):
 
 
 @given(formulas(), st.integers(0, 10**6))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_robustness_is_positive_exactly_where_the_formula_holds(text, seed):
     scene = random_scene(seed)
     query = parse_query(f"any v, vehicle w: {text}")
@@ -363,6 +363,32 @@ def test_road_users_that_never_come_near_each_other_are_not_put_together():
     points[1, :, 0], points[2, :, 0] = 90.0, 180.0
     answer = evaluate(compile_query(parse_query("car a, car b: true")), Facts(moving_scene(points)))
     assert answer.rows.tolist() == [[0, 1], [1, 0], [1, 2], [2, 1]]
+
+
+@pytest.mark.parametrize("quantifier", ["exists", "not exists", "count"])
+def test_further_road_users_out_of_reach_change_nothing_that_holds(quantifier, monkeypatch):
+    inner = "(car w: distance(w, v) < 6 m and speed(w) > 2 m/s)"
+    text = f"{quantifier}{inner}" + (" >= 1" if quantifier == "count" else "")
+    query = compile_query(parse_query(f"any v: {text}"))
+    for seed in range(10):
+        facts = Facts(random_scene(seed, agents=7))
+        near = evaluate(query, facts).holds
+        monkeypatch.setattr(evaluation, "_FAR", -1e9)
+        np.testing.assert_array_equal(near, evaluate(query, facts).holds)
+        monkeypatch.undo()
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, -1.0]))
+@settings(max_examples=40, deadline=None)
+def test_three_road_users_are_put_together_as_if_all_were_tried(seed, floor):
+    text = "distance(u, v) < 20 m and speed(v) > speed(u) and distance(v, w) < 20 m and moving(w)"
+    facts = Facts(random_scene(seed, agents=6))
+    query = compile_query(parse_query(f"any u, any v, any w: {text}"))
+    whole, part = evaluate(query, facts), evaluate(query, facts, floor=floor)
+    row = {tuple(rows): k for k, rows in enumerate(whole.rows.tolist())}
+    kept = [row[tuple(rows)] for rows in part.rows.tolist()]
+    np.testing.assert_array_equal(part.robustness, whole.robustness[kept])
+    assert not whole.holds[np.setdiff1d(np.arange(len(whole.rows)), kept)].any()
 
 
 def test_many_bindings_are_evaluated_in_blocks_with_the_same_result(monkeypatch):

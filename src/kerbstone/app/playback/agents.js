@@ -16,7 +16,7 @@ const colourOf = (agent, app) => (agent.isEgo ? app.egoColour : agent.kind.colou
 // What is beneath comes first: things, then the rest, then ego, then the selected one.
 function drawOrder(states, app) {
   const rank = ({ agent }) =>
-    (agent.row === app.selected ? 4 : 0) + (agent.isEgo ? 2 : 0) + (shapeOf(agent.kind) === 'thing' ? 0 : 1);
+    (agent.row === app.selected ? 8 : 0) + (app.roles.has(agent.row) ? 4 : 0) + (agent.isEgo ? 2 : 0) + (shapeOf(agent.kind) === 'thing' ? 0 : 1);
   return states.toSorted((a, b) => rank(a) - rank(b));
 }
 
@@ -66,6 +66,9 @@ class AgentPainter {
     if (agent.row === app.selected || agent.row === app.hovered) {
       const picked = agent.row === app.selected;
       this.strokeTwice(body, colours.pick, colours['pick-under'], picked ? 9 : 6, picked ? 5 : 3);
+    }
+    if (app.roles.has(agent.row) && agent.row !== app.selected) {
+      this.strokeTwice(body, colours.mark, colours['pick-under'], 8, 3);
     }
     if (agent.isEgo) {
       context.strokeStyle = colours.halo;
@@ -222,27 +225,47 @@ class AgentPainter {
     const chosen = states.find(({ agent }) => agent.row === app.selected);
     for (const { agent, x, y, heading, vx, vy } of states) {
       const picked = agent.row === app.selected;
-      if (!agent.isEgo && !picked && !(app.layers.ids && camera.scale >= 3)) continue;
+      const role = app.roles.get(agent.row);
+      const isNamed = agent.isEgo || picked || role !== undefined;
+      if (!isNamed && !(app.layers.ids && camera.scale >= 3)) continue;
       const speed = Math.hypot(vx, vy) * 3.6;
-      const name = agent.isEgo ? 'ego' : shorten(agent.id);
-      const tellsSpeed = (agent.isEgo || picked) && Number.isFinite(speed);
+      const id = agent.isEgo ? 'ego' : shorten(agent.id);
+      const name = role === undefined ? id : agent.isEgo ? `${role} (ego)` : role;
+      const tellsSpeed = isNamed && Number.isFinite(speed);
       const text = tellsSpeed ? `${name}  ${Math.round(speed)} km/h` : name;
       const turn = Number.isFinite(heading) ? heading - camera.up : 0;
       const span = agent.length * Math.abs(Math.cos(turn)) + agent.width * Math.abs(Math.sin(turn));
       const reach = (span / 2) * this.enlargement(agent);
       const [sx, sy] = camera.toScreen(x, y);
-      // The ego's label goes below it where it would cover the selected one.
-      const [px, py] = chosen && agent.isEgo && !picked ? camera.toScreen(chosen.x, chosen.y) : [Infinity, 0];
-      const side = Math.abs(px - sx) < 80 && sy - py > -10 && sy - py < 60 ? 1 : -1;
+      const side = role === undefined ? this.sideBeside(chosen, agent, sx, sy) : this.sideAmong(states, agent, sy);
       const top = sy + side * (reach * camera.scale + 12);
       const breadth = context.measureText(text).width + 10;
       context.fillStyle = app.colours.label;
       context.beginPath();
       context.roundRect(sx - breadth / 2, top - 9, breadth, 18, 5);
       context.fill();
+      if (role !== undefined) {
+        context.strokeStyle = app.colours.mark;
+        context.lineWidth = 1.5;
+        context.stroke();
+      }
       context.fillStyle = agent.isEgo ? app.colours['ego-text'] : app.colours.text;
       context.fillText(text, sx, top + 0.5);
     }
+  }
+
+  // The ego's label goes below it where it would cover the selected one.
+  sideBeside(chosen, agent, sx, sy) {
+    if (!chosen || !agent.isEgo || chosen.agent === agent) return -1;
+    const [px, py] = this.camera.toScreen(chosen.x, chosen.y);
+    return Math.abs(px - sx) < 80 && sy - py > -10 && sy - py < 60 ? 1 : -1;
+  }
+
+  // Of those who take part in an event, the labels of the lower half of the picture go below.
+  sideAmong(states, agent, sy) {
+    const others = states.filter((state) => this.app.roles.has(state.agent.row) && state.agent !== agent);
+    const above = others.filter(({ x, y }) => this.camera.toScreen(x, y)[1] < sy).length;
+    return 2 * above > others.length ? 1 : -1;
   }
 
   // The agent under a point of the screen, the nearest first; small ones can be missed by a little.

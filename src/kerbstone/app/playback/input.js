@@ -9,7 +9,7 @@ const KEYS = [
   [['A', 'Shift A'], 'Next, previous road user, the nearest first', ['A', 'a'], (player, sign) => player.cycle(sign)],
   [['E'], 'Select ego', ['e'], (player) => player.scene.ego !== null && player.select(player.scene.ego)],
   [['Esc'], 'Select nobody', ['Escape'], (player) => player.select(null)],
-  [['G', 'Shift G'], 'Next, previous event', ['G', 'g'], (player, sign) => player.stepEvent(sign)],
+  [['G', 'Shift G'], 'Next, previous event or match', ['G', 'g'], (player, sign) => player.stepEvent(sign)],
   [['F'], 'Follow ego, the selection, nobody', ['f'], (player) => player.cycleFollow()],
   [['O'], 'North up or heading up', ['o'], (player) => player.toggleUp()],
   [['+', '−'], 'Zoom in, out', ['-', '+'], (player, sign) => player.zoom(1.25 ** sign)],

@@ -39,6 +39,10 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
 
 const openLink = () => {
   const link = readLink();
+  if (!player.scene && link.scene === null && link.time === null && player.matches.first >= 0) {
+    player.matches.open(player.matches.first);
+    return;
+  }
   const index = player.findScene(link.scene);
   if (player.scene && index === player.sceneIndex) {
     player.pause();

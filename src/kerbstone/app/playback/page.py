@@ -6,12 +6,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
+from kerbstone.app.playback.events import Event, Listed, pack_events, pack_list
 from kerbstone.app.playback.packing import pack_scene
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.formats.appearance import (
@@ -32,31 +32,14 @@ _SCRIPTS = (
     "agents.js",
     "chart.js",
     "panel.js",
+    "traces.js",
+    "matches.js",
     "link.js",
     "picture.js",
     "player.js",
     "input.js",
     "main.js",
 )
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happens in a scene: a mark on the time slider that one can jump to.
-
-    Args:
-        kind: What happens, such as "cut_in".
-        agents: Ids of those who take part; the first is selected by a jump.
-        start: When it begins, from the start of the scene [s].
-        end: When it is over [s].
-        note: A few words more.
-    """
-
-    kind: str
-    agents: tuple[str, ...]
-    start: float
-    end: float
-    note: str = ""
 
 
 def playback_page(
@@ -66,6 +49,8 @@ def playback_page(
     facts: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     events: Mapping[str, Sequence[Event]] | None = None,
+    matches: Sequence[Listed] = (),
+    offsets: Mapping[str, float] | None = None,
 ) -> str:
     """Return a page that plays scenes from above, whole and without network access.
 
@@ -82,13 +67,17 @@ def playback_page(
         facts: Labels and values of a summary above the player.
         notes: Sentences below the title.
         events: Marks on the time slider, by the id of their scene.
+        matches: A list of events to click through; the page opens at its first line.
+        offsets: By the id of a scene that is a stretch of a longer one, where in that it begins
+            [s]: times are shown from the longer one's start.
 
     Raises:
-        InputError: There are no scenes, or events name a scene or an agent that is not there.
+        InputError: There are no scenes, or events or matches name a scene or an agent that is not
+            there.
     """
     if not scenes:
         raise InputError("empty", "a page needs at least one scene")
-    events = events or {}
+    events, offsets = events or {}, offsets or {}
     _check_events(scenes, events)
     data = {
         "kinds": [
@@ -101,9 +90,14 @@ def playback_page(
             for state, colour in sorted(SIGNAL_COLOURS.items())
         ],
         "scenes": [
-            {**pack_scene(scene), "events": _pack_events(scene, events.get(scene.id, ()))}
+            {
+                **pack_scene(scene),
+                "offset": offsets.get(scene.id, 0.0),
+                "events": pack_events(scene, events.get(scene.id, ())),
+            }
             for scene in scenes
         ],
+        "matches": pack_list(scenes, events, matches),
     }
     folder = files("kerbstone.app.playback")
     style = folder.joinpath("page.css").read_text(encoding="utf-8")
@@ -136,20 +130,6 @@ def _embed(data: Mapping[str, Any]) -> str:
     """Return JSON that cannot end the script element it stands in."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
-
-
-def _pack_events(scene: Scene, events: Sequence[Event]) -> list[dict[str, Any]]:
-    length = scene.clock.duration
-    return [
-        {
-            "kind": event.kind,
-            "agents": list(event.agents),
-            "start": min(max(event.start, 0.0), length),
-            "end": min(max(event.end, 0.0), length),
-            "note": event.note,
-        }
-        for event in sorted(events, key=lambda event: event.start)
-    ]
 
 
 def _check_events(scenes: Sequence[Scene], events: Mapping[str, Sequence[Event]]) -> None:

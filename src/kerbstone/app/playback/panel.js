@@ -79,9 +79,11 @@ class Panel {
   listEvents() {
     const { app } = this;
     const { events } = app.scene;
-    byId('events-section').hidden = !events.length;
+    // A list of matches holds the same events.
+    byId('events-section').hidden = !events.length || app.matches.lines.length > 0;
     this.eventButtons = events.map((event) => {
-      const times = `${event.start.toFixed(1)}–${event.end.toFixed(1)} s`;
+      const { offset } = app.scene.record;
+      const times = `${(offset + event.start).toFixed(1)}–${(offset + event.end).toFixed(1)} s`;
       const button = make(
         'button',
         { type: 'button' },
@@ -96,7 +98,7 @@ class Panel {
     const length = Math.max((app.scene.steps - 1) * app.scene.dt, app.scene.dt);
     byId('marks').replaceChildren(
       ...events.map((event) => {
-        const title = `${event.kind.replaceAll('_', ' ')}, ${event.start.toFixed(1)} s`;
+        const title = `${event.kind.replaceAll('_', ' ')}, ${(app.scene.record.offset + event.start).toFixed(1)} s`;
         const mark = make('button', { type: 'button', title, tabIndex: -1 });
         mark.setAttribute('aria-label', title);
         mark.style.left = `${Math.min((100 * event.start) / length, 100)}%`;
@@ -159,7 +161,7 @@ class Panel {
       ['Heading', state ? number((state.heading * 180) / Math.PI, 1, '°') : '–'],
       ['Speed', Number.isFinite(speed) ? `${(speed * 3.6).toFixed(1)} km/h, ${speed.toFixed(2)} m/s` : '–'],
       ['To ego', state && egoState && !agent.isEgo ? `${Math.hypot(state.x - egoState.x, state.y - egoState.y).toFixed(1)} m` : '–'],
-      ['There', agent ? `${(agent.first * scene.dt).toFixed(1)}–${(agent.last * scene.dt).toFixed(1)} s${state ? '' : ', not now'}` : '–'],
+      ['There', agent ? `${scene.clockAt(agent.first).toFixed(1)}–${scene.clockAt(agent.last).toFixed(1)} s${state ? '' : ', not now'}` : '–'],
     ];
     const list = byId('details');
     if (list.children.length !== 2 * rows.length) fillRows(list, rows);

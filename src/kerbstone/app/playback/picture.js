@@ -4,7 +4,7 @@ const COLOURS = [
   'ground', 'drivable', 'lane', 'shoulder', 'bus-lane', 'bicycle-lane', 'rail', 'sidewalk', 'parking',
   'driveway', 'crosswalk', 'white', 'yellow', 'edge', 'border', 'virtual', 'grid',
   'direction', 'bump', 'bump-area', 'outline', 'halo',
-  'pick', 'pick-under', 'label', 'text', 'dim', 'line', 'accent', 'ego-text',
+  'pick', 'pick-under', 'label', 'text', 'dim', 'line', 'accent', 'ego-text', 'mark', 'mark-area', 'miss',
 ];
 
 class Picture {

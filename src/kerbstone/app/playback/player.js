@@ -17,11 +17,15 @@ class Player {
       isPlaying: false,
       selected: null,
       hovered: null,
+      event: null,
+      roles: new Map(),
       follow: 'none',
       up: 'north',
     });
     this.picture = new Picture(this);
     this.panel = new Panel(this);
+    this.traces = new Traces(this);
+    this.matches = new Matches(this, data.matches);
   }
 
   get camera() {
@@ -47,6 +51,7 @@ class Player {
     this.scene = scene;
     this.time = 0;
     this.selected = this.hovered = null;
+    this.look(scene.events.find(({ plot }) => plot) ?? null);
     const slider = byId('slider');
     slider.max = scene.steps - 1;
     byId('scene').value = String(index);
@@ -201,14 +206,26 @@ class Player {
     return sx > 30 && sy > 30 && sx < width - 30 && sy < height - 30;
   }
 
+  // Mark who takes part in an event, and show how it went.
+  look(event) {
+    this.event = event;
+    this.roles = new Map();
+    event?.roles.forEach((role, place) => {
+      const agent = this.scene.agents.find(({ id }) => id === event.agents[place]);
+      if (agent) this.roles.set(agent.row, role);
+    });
+  }
+
   goToEvent(event) {
     this.pause();
+    this.look(event);
     const agents = event.agents.map((id) => this.scene.agents.find((agent) => agent.id === id));
     this.seek(event.start / this.scene.dt);
     if (agents[0]) this.select(agents[0].row);
     this.holdTarget();
     const there = agents.filter((agent) => agent && this.scene.isThere(agent, this.step));
-    if (!there.every((agent) => this.isInPicture(agent))) this.frameEvent(event, agents);
+    const isInFull = event.roles.length === 0 && there.every((agent) => this.isInPicture(agent));
+    if (!isInFull) this.frameEvent(event, agents);
   }
 
   // Show all ways of those who take part in an event, while it lasts.
@@ -228,11 +245,15 @@ class Player {
     this.setFollow('none');
     this.setUp('north');
     camera.fit(box, 15);
-    camera.scale = Math.min(camera.scale, Math.max(scale, 6));
+    camera.scale = Math.min(camera.scale, Math.max(scale, event.roles.length ? 14 : 6));
     this.refresh();
   }
 
   stepEvent(direction) {
+    if (this.matches.lines.length) {
+      this.matches.step(direction);
+      return;
+    }
     const now = this.step * this.scene.dt;
     const { events } = this.scene;
     const half = this.scene.dt / 2;
@@ -361,6 +382,9 @@ class Player {
     this.picture.draw(this.states);
     this.showTime(step);
     this.panel.showStep(step);
+    this.traces.show(this.event);
+    this.traces.draw(step);
+    this.matches.showCurrent();
     if (!this.isPlaying) this.publish(step);
   }
 
@@ -371,11 +395,11 @@ class Player {
     const slider = byId('slider');
     if (Number(slider.value) !== step) slider.value = String(step);
     slider.style.setProperty('--played', `${(100 * step) / Math.max(last, 1)}%`);
-    slider.setAttribute('aria-valuetext', `${(step * scene.dt).toFixed(digits)} seconds`);
+    slider.setAttribute('aria-valuetext', `${scene.clockAt(step).toFixed(digits)} seconds`);
     const clock = byId('clock');
     if (!clock.children.length) clock.replaceChildren(make('span'), make('small'));
     const [seconds, count] = clock.children;
-    setText(seconds, `${(step * scene.dt).toFixed(digits)} / ${(last * scene.dt).toFixed(digits)} s`);
+    setText(seconds, `${scene.clockAt(step).toFixed(digits)} / ${scene.clockAt(last).toFixed(digits)} s`);
     setText(count, `step ${step + 1} of ${scene.steps}`);
     clock.title = `${BigInt(scene.record.startNs) + BigInt(Math.round(scene.dt * 1e9)) * BigInt(step)} ns`;
     const play = byId('play');

@@ -44,6 +44,11 @@ class Scene {
     return scene;
   }
 
+  // The time at a step, from the start of the scene that this is a stretch of [s].
+  clockAt(step) {
+    return this.record.offset + step * this.dt;
+  }
+
   isThere(agent, step) {
     return step >= agent.first && step <= agent.last && this.tracks.valid[agent.base + step] === 1;
   }

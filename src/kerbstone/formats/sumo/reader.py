@@ -22,7 +22,7 @@ from kerbstone.formats.sumo.trajectories import build_agents, smooth_walks
 from kerbstone.formats.sumo.truth import event_rows, read_events
 from kerbstone.formats.sumo.vehicle_types import read_vehicle_types
 from kerbstone.formats.sumo.xml_stream import stem_of
-from kerbstone.scene import Agents, Clock, DrivingSide, Kind, Scene, Source
+from kerbstone.scene import Agents, Clock, DrivingSide, Kind, Map, Scene, Signals, Source
 
 _NETWORK = re.compile(r"\.(net\.xml(\.gz|\.xz)?|xodr)$", re.IGNORECASE)
 _RECORDING = re.compile(r"\.(xml|csv)(\.gz|\.xz)?$|\.parquet$", re.IGNORECASE)
@@ -219,10 +219,16 @@ def _read_scenes(recording: _Recording) -> Iterator[Scene]:
             ego=ego,
             source=source,
             map=road,
-            signals=None
-            if recording.signals is None
-            else read_signals(recording.signals, network, road, clock.times_ns),
+            signals=_signals(recording, network, road, clock),
         )
+
+
+def _signals(recording: _Recording, network: Network, road: Map, clock: Clock) -> Signals | None:
+    """Return what the lights show, or None where there are some that were not recorded."""
+    if recording.signals is not None:
+        return read_signals(recording.signals, network, road, clock.times_ns)
+    has_lights = any(connection.light for connection in network.connections)
+    return None if has_lights else Signals.empty(clock.steps)
 
 
 def _record(

@@ -82,26 +82,35 @@ def contact_time(slabs: Slabs) -> Numbers:
 
 def discs_meet(meetings: Encounters) -> Bool[np.ndarray, " cell"]:
     """Tell where the discs around the boxes ever meet, if both keep their velocities."""
-    offset, drift, reach = meetings.offset(), meetings.drift(), meetings.reach() * _ROUNDING
-    apart = offset.real**2 + offset.imag**2 - reach**2
-    turned = offset * drift.conj()
-    pace = drift.real**2 + drift.imag**2
-    return (apart <= 0) | ((turned.real < 0) & (turned.imag**2 <= reach**2 * pace))
+    meets = np.empty(len(meetings), bool)
+    for block in meetings.blocks():
+        offset, drift = meetings.offset(block), meetings.drift(block)
+        reach = meetings.reach(block) * _ROUNDING
+        apart = offset.real**2 + offset.imag**2 - reach**2
+        turned = offset * drift.conj()
+        pace = drift.real**2 + drift.imag**2
+        closes = (turned.real < 0) & (turned.imag**2 <= reach**2 * pace)
+        meets[block] = (apart <= 0) | closes
+    return meets
 
 
-def discs_apart(meetings: Encounters, bend: Numbers) -> Numbers:
+def discs_apart(meetings: Encounters, bend: Float64[np.ndarray, " state"]) -> Numbers:
     """Return for how long at least the discs around the boxes stay apart, as both turn [s].
 
     Args:
         meetings: The cells.
-        bend: Centripetal acceleration of a and of b, together [m/s²].
+        bend: Centripetal acceleration of each road user at each time [m/s²].
     """
-    offset, drift = meetings.offset(), meetings.drift()
-    between = np.sqrt(offset.real**2 + offset.imag**2)
-    gap = between - meetings.reach() * _ROUNDING
-    closing = -(offset.real * drift.real + offset.imag * drift.imag)
-    closing /= np.where(between > 0, between, 1.0)
-    return np.where(gap > 0, _safe_step(gap, closing, bend), 0.0)
+    time = np.zeros(len(meetings))
+    for block in meetings.blocks():
+        offset, drift = meetings.offset(block), meetings.drift(block)
+        between = np.sqrt(offset.real**2 + offset.imag**2)
+        gap = between - meetings.reach(block) * _ROUNDING
+        closing = -(offset.real * drift.real + offset.imag * drift.imag)
+        closing /= np.where(between > 0, between, 1.0)
+        bends = bend[meetings.index[block]] + bend[meetings.other_index[block]]
+        time[block] = np.where(gap > 0, _safe_step(gap, closing, bends), 0.0)
+    return time
 
 
 def turning_contact_time(

@@ -67,11 +67,15 @@ def time_headway(facts: Facts, a: Rows, b: Rows) -> Values:
 
     Inf where b stands or reverses, and where a is not ahead of b; undefined where `gap` is.
     """
-    between = gap(facts, a, b)
-    speed = facts.keep(("forward_speed", ()), lambda: forward_speed(facts))[b]
-    ahead = (facts.offsets(a, b)[0] > 0) & (between >= 0) & (speed > 0)
-    time = np.where(ahead, between / np.where(ahead, speed, 1.0), np.inf)
-    return np.where(np.isnan(between) | np.isnan(speed), np.nan, time)
+    time = gap(facts, a, b)
+    pair, step = np.nonzero(~np.isnan(time))
+    between = time[pair, step]
+    one, other = (a[pair], step), (b[pair], step)
+    ahead = ((facts.point[one] - facts.point[other]) * facts.ahead[other]).sum(axis=-1) > 0
+    speed = facts.keep(("forward_speed", ()), lambda: forward_speed(facts))[other]
+    reached = ahead & (between >= 0) & ~(speed <= 0)  # unknown where the speed is
+    time[pair, step] = np.where(reached, between / np.where(reached, speed, 1.0), np.inf)
+    return time
 
 
 @signal(agents=2, unit="m/s2", margin=1.0)
@@ -139,7 +143,7 @@ def _time_to_collision_turning(facts: Facts, a: Rows, b: Rows) -> Values:
     meetings = Encounters(facts, a, b)
     turn, bend = facts.keep("steady turns", lambda: _steady_turns(facts))
     index, other = meetings.index, meetings.other_index
-    start = discs_apart(meetings, bend[index] + bend[other])
+    start = discs_apart(meetings, bend)
     result = np.full(len(meetings), np.inf)
     near = np.flatnonzero(start <= HORIZON)
     first, second = meetings.first(near), meetings.second(near)

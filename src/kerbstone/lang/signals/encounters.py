@@ -6,7 +6,7 @@ Vectors in the ground plane are complex numbers, x + iy: turning one is a multip
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ Plane = NDArray[np.complex128]
 """Vectors in the ground plane, one for each cell."""
 Numbers = Float64[np.ndarray, " cell"]
 
+_BLOCK = 16_384
 STILL = 0.3
 """A road user that is slower stands, as in the signal `stopped` [m/s]."""
 
@@ -92,20 +93,25 @@ class Encounters:
         """Return b in each cell, or in some of the cells."""
         return self.states.take(self.other_index[cells])
 
-    def offset(self) -> Plane:
-        """Return the way from b's centre to a's in each cell [m]."""
+    def blocks(self) -> Iterator[slice]:
+        """Give the cells in blocks that a processor's cache holds."""
+        for start in range(0, len(self), _BLOCK):
+            yield slice(start, start + _BLOCK)
+
+    def offset(self, cells: slice = slice(None)) -> Plane:
+        """Return the way from b's centre to a's in each cell, or in some [m]."""
         place = self.states.place
-        return place[self.index] - place[self.other_index]
+        return place[self.index[cells]] - place[self.other_index[cells]]
 
-    def drift(self) -> Plane:
-        """Return the velocity of a less that of b in each cell [m/s]."""
+    def drift(self, cells: slice = slice(None)) -> Plane:
+        """Return the velocity of a less that of b in each cell, or in some [m/s]."""
         velocity = self.states.velocity
-        return velocity[self.index] - velocity[self.other_index]
+        return velocity[self.index[cells]] - velocity[self.other_index[cells]]
 
-    def reach(self) -> Numbers:
-        """Return the sum of both radii in each cell [m]: boxes further apart do not touch."""
+    def reach(self, cells: slice = slice(None)) -> Numbers:
+        """Return the sum of both radii [m]: boxes further apart do not touch."""
         radius = self.states.radius
-        return radius[self.index] + radius[self.other_index]
+        return radius[self.index[cells]] + radius[self.other_index[cells]]
 
     def spread(self, values: Numbers) -> Values:
         """Return the values of all cells as `[pair, time]`, NaN elsewhere."""

@@ -38,7 +38,9 @@ _COLOURS = {
 }
 _WAITS_AT = (SignalState.RED, SignalState.RED_YELLOW, SignalState.YELLOW)
 _SLOW = 1.0
-"""Who waits is slower than this, and who enters is faster [m/s]."""
+"""Who waits is slower than this, and who drives on is faster [m/s]."""
+_BEYOND = 8.0
+"""Who gets so far beyond the line without stopping has not stopped at it [m]."""
 _STARTS = 15.0
 """How long a queue takes to start at most, once the light has changed [s]."""
 _BEFORE, _AFTER, _INSIDE = 1.0, 3.0, 10.0
@@ -72,7 +74,8 @@ def running_red(facts: Facts) -> Values:
     """Drives into an intersection at red.
 
     It holds from 1 s before its front crosses the line until it leaves the intersection. The light
-    must be red when the front crosses the line and when the middle does.
+    must be red when the front crosses the line and when the middle does, and who then stands
+    within 8 m of the line until it is red no longer has only stopped too late.
     """
     if facts.routes is None:
         return _unknown(facts)
@@ -189,7 +192,8 @@ def _find_runs(facts: Facts) -> Cells:
         line = _crossing_step(facts, stays, int(stay))
         if line is None or not (red[lane][line] and red[lane][line - 1] and red[lane][step]):
             continue
-        if not facts.agents.speed[row, line] > _SLOW:
+        way = np.hypot(*(facts.point[row, line:] - facts.point[row, line]).T)
+        if not _drives_on(way, facts.agents.speed[row, line:], red[lane][line:]):
             continue
         begin = max(line - round(_BEFORE / facts.dt), 0)
         left = np.flatnonzero(~inside[row, step:])
@@ -198,6 +202,24 @@ def _find_runs(facts: Facts) -> Cells:
             until = line + round(_AFTER / facts.dt)
         found[row, begin : min(until, line + round(_INSIDE / facts.dt))] = True
     return found & facts.agents.valid
+
+
+def _drives_on(
+    way: Float64[np.ndarray, " time"],
+    speed: Float64[np.ndarray, " time"],
+    red: Bool[np.ndarray, " time"],
+) -> bool:
+    """Return whether a road user goes on beyond a line, at red: who stops just behind it does not.
+
+    Args:
+        way: How far it is beyond the place where its front crossed the line [m].
+        speed: Its speed [m/s].
+        red: Whether the light is red.
+    """
+    beyond = np.flatnonzero(way > _BEYOND)
+    if len(beyond) and red[beyond[0]]:
+        return True
+    return bool(np.nanmin(speed[: beyond[0] if len(beyond) else None]) > _SLOW)
 
 
 def _red_lanes(facts: Facts) -> dict[int, Bool[np.ndarray, " time"]]:

@@ -20,6 +20,7 @@ Values = Float64[np.ndarray, "pair time"]
 _ALIKE = np.deg2rad(45.0)
 _ACROSS = np.deg2rad(30.0)
 _TOWARDS = np.deg2rad(22.5)
+_AROUND = 50.0
 _WALK = 0.5
 """What moves slower is not going anywhere [m/s]."""
 _STILL = 1e-3
@@ -44,6 +45,12 @@ def distance(facts: Facts, a: Rows, b: Rows) -> Values:
 def centre_distance(facts: Facts, a: Rows, b: Rows) -> Values:
     """Distance of the centres, seen from above."""
     return np.hypot(*facts.offsets(a, b))
+
+
+@signal(agents=2, margin=1.0, reach=2 * _AROUND)
+def nearby(facts: Facts, a: Rows, b: Rows) -> Values:
+    """Within 50 m, from box to box: the more strongly the nearer, and at most 1."""
+    return (_AROUND - distance(facts, a, b)) / _AROUND
 
 
 @signal(agents=2, unit="m", margin=2.0)
@@ -101,25 +108,25 @@ def speed_toward(facts: Facts, a: Rows, b: Rows) -> Values:
 
 @signal(agents=2, margin=1.0)
 def ahead(facts: Facts, a: Rows, b: Rows) -> Values:
-    """In front of b: its centre is beyond b's front, and farther beyond it than beyond a side."""
+    """In front of b: its centre is beyond b's front, however far to a side."""
     return _beyond(facts, a, b, along=True, sign=1.0)
 
 
 @signal(agents=2, margin=1.0)
 def behind(facts: Facts, a: Rows, b: Rows) -> Values:
-    """At the back of b: its centre is beyond b's rear, and farther beyond it than beyond a side."""
+    """At the back of b: its centre is beyond b's rear, however far to a side."""
     return _beyond(facts, a, b, along=True, sign=-1.0)
 
 
 @signal(agents=2, margin=1.0)
 def left_of(facts: Facts, a: Rows, b: Rows) -> Values:
-    """To the left of b: its centre is beyond b's left side, and farther so than beyond an end."""
+    """To the left of b: its centre is beyond b's left side, however far ahead or behind."""
     return _beyond(facts, a, b, along=False, sign=1.0)
 
 
 @signal(agents=2, margin=1.0)
 def right_of(facts: Facts, a: Rows, b: Rows) -> Values:
-    """To the right of b: its centre is beyond b's right side, and farther so than beyond an end."""
+    """To the right of b: its centre is beyond b's right side, however far ahead or behind."""
     return _beyond(facts, a, b, along=False, sign=-1.0)
 
 
@@ -198,9 +205,5 @@ def _towards(
 
 
 def _beyond(facts: Facts, a: Rows, b: Rows, *, along: bool, sign: float) -> Values:
-    x, y = facts.offsets(a, b)
-    half = np.nan_to_num(facts.agents.size[b, :2]) / 2
-    over_end, over_side = np.abs(x) - half[:, :1], np.abs(y) - half[:, 1:]
-    if along:
-        return np.minimum(sign * x - half[:, :1], over_end - over_side)
-    return np.minimum(sign * y - half[:, 1:], over_side - over_end)
+    half = np.nan_to_num(facts.agents.size[b, 0 if along else 1, None]) / 2
+    return sign * facts.offsets(a, b)[0 if along else 1] - half

@@ -76,7 +76,8 @@ def on_crosswalk(facts: Facts) -> Values:
     """Some part of its box is on a crosswalk."""
     if facts.road is None:
         return _unknown(facts)
-    return _claim(facts, facts.keep("crosswalk", lambda: distance_to_crosswalk(facts)) == 0)
+    key = ("distance_to_crosswalk", ())
+    return _claim(facts, facts.keep(key, lambda: distance_to_crosswalk(facts)) == 0)
 
 
 @signal(margin=1.0)

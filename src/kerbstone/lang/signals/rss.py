@@ -32,8 +32,6 @@ _CLEAR = 5.0
 """How far a longitudinal distance must be violated to be so as clearly as one wishes [m]."""
 _CLEAR_ASIDE = 0.5
 _ROUNDING = 1e-9
-_BLOCK = 16_384
-"""Cells at once: what a processor's cache holds."""
 
 
 @signal(agents=2, unit="m", margin=5.0)
@@ -108,8 +106,7 @@ def _measure(facts: Facts, a: Rows, b: Rows, margin: Callable[[_Relation], Numbe
     meetings = Encounters(facts, a, b)
     placed = facts.keep("rss", lambda: _place(facts, meetings.states))
     values = np.empty(len(meetings))
-    for start in range(0, len(values), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for part in meetings.blocks():
         index, other = meetings.index[part], meetings.other_index[part]
         values[part] = margin(_relate(meetings.states, placed, index, other))
     return meetings.spread(values)
@@ -160,15 +157,18 @@ def _relate(states: States, placed: _Placed, index: np.ndarray, other: np.ndarra
 
 def _longitudinal_margin(relation: _Relation) -> Numbers:
     ahead = relation.offset.real
-    distance = np.abs(ahead) - relation.reach.real
-    speed = np.maximum(relation.velocity.real, 0.0)
-    along = relation.other_velocity.real
-    needed = safe_distance_behind(speed, np.maximum(along, 0.0))
-    comes = np.flatnonzero(relation.comes)
-    needed[comes] = safe_distance_head_on(
-        speed[comes], np.maximum(-along[comes], 0.0), relation.right[comes]
-    )
-    return distance - np.where((ahead > 0) & (distance >= 0), needed, 0.0)
+    margin = np.abs(ahead) - relation.reach.real
+    keeps = (ahead > 0) & (margin >= 0)
+    for comes in (False, True):
+        cells = np.flatnonzero(keeps & (relation.comes == comes))
+        speed = np.maximum(relation.velocity.real[cells], 0.0)
+        along = relation.other_velocity.real[cells]
+        if comes:
+            right = relation.right[cells]
+            margin[cells] -= safe_distance_head_on(speed, np.maximum(-along, 0.0), right)
+        else:
+            margin[cells] -= safe_distance_behind(speed, np.maximum(along, 0.0))
+    return margin
 
 
 def _lateral_margin(relation: _Relation) -> Numbers:

@@ -23,14 +23,21 @@ def browser(tmp_path_factory):
 def open_page(browser, tmp_path):
     """Open a page of scenes in the browser, and hold it to what every page must keep."""
 
-    def open_scenes(scenes, link="", *, title="Test", facts=(), events=None, **screen):
-        path = tmp_path / "page.html"
-        path.write_text(
-            playback_page(scenes, title=title, facts=facts, events=events), encoding="utf-8"
+    def open_scenes(
+        scenes, link="", *, title="Test", facts=(), events=None, matches=(), offsets=None, **screen
+    ):
+        text = playback_page(
+            scenes, title=title, facts=facts, events=events, matches=matches, offsets=offsets
         )
+        return open_text(text, link, **screen)
+
+    def open_text(text, link="", **screen):
+        path = tmp_path / "page.html"
+        path.write_text(text, encoding="utf-8")
         browser.open(path.as_uri() + link, **screen)
         return browser
 
+    open_scenes.text = open_text
     yield open_scenes
     assert browser.requests() == []
     assert browser.complaints() == []

@@ -114,6 +114,13 @@ def test_who_stops_at_red_with_the_nose_over_the_line_does_not_run_it():
     assert not holds("running_red", scene, "a").any()
 
 
+def test_who_stops_just_behind_the_line_does_not_run_the_light():
+    speed = np.clip(8 - 0.45 * np.arange(100), 0, 8)
+    scene = at_lights(approach(speed=speed, start=LINE - 4), west=RED)
+    assert scene.agents.centre[0, -1, 0] > -STOP + 2
+    assert not holds("running_red", scene, "a").any()
+
+
 def test_a_pedestrian_at_red_runs_no_light():
     scene = at_lights(approach(speed=2.0, start=75, kind=Kind.PEDESTRIAN), west=RED)
     assert not holds("running_red", scene, "a").any()

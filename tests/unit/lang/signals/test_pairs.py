@@ -57,17 +57,36 @@ def test_the_lateral_gap_is_between_the_sides_and_counts_how_a_box_is_turned():
 
 
 @pytest.mark.parametrize(
-    ("place", "name"),
-    [((6, 1), "ahead"), ((-6, -1), "behind"), ((1, 4), "left_of"), ((-1, -4), "right_of")],
+    ("place", "names"),
+    [
+        ((6, 0.5), {"ahead"}),
+        ((-6, -0.5), {"behind"}),
+        ((1, 4), {"left_of"}),
+        ((-1, -4), {"right_of"}),
+        ((30, -2), {"ahead", "right_of"}),
+        ((-2.5, 9), {"behind", "left_of"}),
+    ],
 )
 @pytest.mark.parametrize("turn", [0, 75, 180])
-def test_around_a_road_user_there_is_one_side_at_a_time(place, name, turn):
+def test_a_side_of_a_road_user_is_all_that_lies_beyond_it(place, names, turn):
     angle = np.deg2rad(turn)
     x, y = place
     point = (np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y)
     facts = facts_of((*point, 33, 0), (0, 0, turn, 0))
-    sides = {side: measure(side, facts) > 0 for side in ("ahead", "behind", "left_of", "right_of")}
-    assert [side for side, holds in sides.items() if holds] == [name]
+    sides = ("ahead", "behind", "left_of", "right_of")
+    assert {side for side in sides if measure(side, facts) > 0} == names
+
+
+def test_a_margin_of_a_side_is_the_distance_beyond_it():
+    facts = facts_of((6, 4, 0, 0), (0, 0, 0, 0))
+    assert measure("ahead", facts) == pytest.approx(4.0)
+    assert measure("left_of", facts) == pytest.approx(3.0)
+
+
+def test_the_nearer_the_more_strongly_nearby():
+    assert measure("nearby", facts_of((4, 0, 0, 0), (0, 0, 0, 0))) == pytest.approx(1.0)
+    assert measure("nearby", facts_of((29, 0, 0, 0), (0, 0, 0, 0))) == pytest.approx(0.5)
+    assert measure("nearby", facts_of((64, 0, 0, 0), (0, 0, 0, 0))) < 0
 
 
 def test_what_is_inside_a_box_is_on_no_side_of_it():
