@@ -8,8 +8,12 @@ real networks, berlin and braunschweig, which nobody had looked at.
 
 A planted event is found where a match names the road user that misbehaves while it does. A match
 that was not planted may still be one: traffic does such things by itself. So each is put to the
-measure by which the simulation confirms what it planted, from SUMO's own recording. `planted` is
-the share of matches that were planted, `precision` the share that were planted or are confirmed.
+measure by which the simulation confirms what it planted, from SUMO's own recording, or to one of
+`judges.py`, where that measure does not fit. `planted` is the share of matches that were planted,
+`precision` the share that were planted or are confirmed.
+
+An event at the border of two scenes counts once, and is found if it is found in either. One whose
+road user the scenes do not hold for half of it, because it is too far from ego, does not count.
 """
 
 from __future__ import annotations
@@ -17,12 +21,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import Counter, defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import beta
 
+from judges import Recording
 from kerbstone.formats.sumo import SimulationConfig, simulate_roads, vary_config
 from kerbstone.formats.sumo.events import Attempt, EventKind
 from kerbstone.formats.sumo.log import SimulatedLog
@@ -31,7 +37,7 @@ from kerbstone.formats.sumo.truth import confirm_events
 from kerbstone.lang import Facts, evaluate
 from kerbstone.lang.library import prepare
 from kerbstone.lang.matches import list_matches
-from kerbstone.scene import NS_PER_S
+from kerbstone.scene import NS_PER_S, Scene
 from kerbstone.store import Store, parallel_map
 from timing import print_rows, write_results
 
@@ -40,8 +46,8 @@ QUERIES = {
     EventKind.EMERGENCY_BRAKING: "any v: emergency_stop_of_leader(v, ego)",
     EventKind.CLOSE_CUT_IN: "vehicle v: cut_in(v, ego)",
     EventKind.HIDDEN_PEDESTRIAN: "pedestrian v, vehicle w: stepping_out_from_occlusion(v, w)",
-    EventKind.STOPPED_VEHICLE: "vehicle v: stopped_in_lane(v)",
-    EventKind.SLOW_VEHICLE: "vehicle v: slow_leader(v, ego)",
+    EventKind.STOPPED_VEHICLE: "any v: stopped_in_lane(v)",
+    EventKind.SLOW_VEHICLE: "any v: slow_leader(v, ego)",
     EventKind.WRONG_WAY: "vehicle v: driving_wrong_way(v)",
     EventKind.TAILGATING: "vehicle v: tailgating(v, ego)",
 }
@@ -56,6 +62,9 @@ _RARE = {  # these come off seldom, and only in some towns
     EventKind.TAILGATING: ("grid", "motorway", "berlin"),
     EventKind.EMERGENCY_BRAKING: ("grid", "motorway", "braunschweig"),
 }
+_JUDGED_APART = (EventKind.HIDDEN_PEDESTRIAN, EventKind.STOPPED_VEHICLE)
+"""What the simulation's measure cannot tell: it needs the vehicle that the script chose to hide the
+pedestrian, or takes any vehicle that stands, as in a queue."""
 _AROUND = 6.0
 """How long around a match the measure may find it [s]."""
 _NEAR = 1.0
@@ -74,7 +83,7 @@ def configurations(hours: float, seed: int) -> list[SimulationConfig]:
     return configs
 
 
-def score_scene(work: tuple[str, str]) -> dict[str, dict[str, list]]:
+def score_scene(work: tuple[str, str]) -> dict[str, dict[str, Any]]:
     """Return the planted events of a scene and whether each is found, and what else was."""
     uri, name = work
     store = Store.open(uri)
@@ -82,19 +91,15 @@ def score_scene(work: tuple[str, str]) -> dict[str, dict[str, list]]:
     facts = Facts(scene)
     events = store.rows("events", filter=f"scene_id = '{name}'").to_pylist()
     origin = scene.clock.start_ns
-    length = scene.clock.duration
     out = {}
+    rows = {name: row for row, name in enumerate(scene.agents.ids)}
     for kind, text in QUERIES.items():
         truth = []
         for event in events:
-            start, end = (
-                (event["start_ns"] - origin) / NS_PER_S,
-                (event["end_ns"] - origin) / NS_PER_S,
-            )
-            inside = min(end, length) - max(start, 0.0)
-            # An event belongs to the scene that most of it is in.
-            if event["kind"] == kind and inside >= (end - start) / 2:
-                truth.append((event["agents"], start, end))
+            if event["kind"] != kind:
+                continue
+            start, end = ((event[key] - origin) / NS_PER_S for key in ("start_ns", "end_ns"))
+            truth.append((event["agents"], start, end))
         found = list_matches(evaluate(prepare(text), facts, floor=0.0), facts)
         spans = _merge([(m.witnesses["v"], m.start, m.end) for m in found if m.robustness > 0])
 
@@ -103,22 +108,28 @@ def score_scene(work: tuple[str, str]) -> dict[str, dict[str, list]]:
             return agents[0] == agent and first <= end + _NEAR and last >= start - _NEAR
 
         hits = [any(fits(event, span) for span in spans) for event in truth]
-        # Whose event mostly lies in another scene is no false alarm here.
-        known = [
-            (e["agents"], (e["start_ns"] - origin) / NS_PER_S, (e["end_ns"] - origin) / NS_PER_S)
-            for e in events
-            if e["kind"] == kind
-        ]
-        extra = [span for span in spans if not any(fits(event, span) for event in known)]
+        extra = [span for span in spans if not any(fits(event, span) for event in truth)]
         right = len(spans) - len(extra)
         ego = scene.agents.ids[scene.ego] if scene.ego is not None else ""
         out[str(kind)] = {
-            "truth": [(name, *event) for event in truth],
+            "truth": [
+                (name, agents, start, end, origin, _recorded(scene, rows, agents[0], start, end))
+                for agents, start, end in truth
+            ],
             "hits": hits,
             "right": right,
             "extra": [(name, agent, start, end, ego, origin) for agent, start, end in extra],
         }
     return out
+
+
+def _recorded(scene: Scene, rows: dict[str, int], agent: str, start: float, end: float) -> float:
+    """Return for how long a scene holds a road user between two times [s]."""
+    if agent not in rows:
+        return 0.0
+    time = np.arange(scene.clock.steps) * scene.clock.dt
+    inside = (time >= start) & (time <= end)
+    return float((scene.agents.valid[rows[agent]] & inside).sum() * scene.clock.dt)
 
 
 def _merge(spans: list[tuple[str, float, float]]) -> list[tuple[str, float, float]]:
@@ -143,15 +154,17 @@ def confirm(extra: dict[str, list], folder: Path) -> dict[str, list]:
         folders = [path for path in folder.iterdir() if log_name.startswith(path.name)]
         log = SimulatedLog.read(max(folders, key=lambda path: len(path.name)))
         network = read_network(log.folder / log.network)
+        recording = Recording(log, network)
         for kind, span in spans:
             _, agent, start, end, ego, origin = span
-            if kind == EventKind.HIDDEN_PEDESTRIAN or agent == ego:
-                continue  # its measure needs the hiding vehicle that the script chose
-            begin = origin / NS_PER_S
+            begin, until = origin / NS_PER_S + start, origin / NS_PER_S + end
+            if recording.happened(EventKind(kind), agent, ego, begin, until):
+                confirmed[kind].append(span)
+                continue
+            if kind in _JUDGED_APART or agent == ego:
+                continue
             # A match may be only a part of what the measure asks to last.
-            attempt = Attempt(
-                EventKind(kind), (agent, ego), begin + start - _AROUND, begin + end + _AROUND
-            )
+            attempt = Attempt(EventKind(kind), (agent, ego), begin - _AROUND, until + _AROUND)
             if confirm_events([attempt], log, network):
                 confirmed[kind].append(span)
     return confirmed
@@ -183,21 +196,38 @@ def main() -> None:
     print("wrote", write_results("scenarios", rows))
 
 
+@dataclass
+class _Event:
+    """A planted event, over all scenes that it is in."""
+
+    where: tuple
+    duration: float
+    recorded: float = 0.0
+    is_found: bool = False
+
+
 def score(uri: str, names: list[str], logs: Path, given: argparse.Namespace) -> list[dict]:
     total = {str(kind): Counter() for kind in QUERIES}
     extra, missed = defaultdict(list), defaultdict(list)
+    seen: dict[str, dict[tuple, _Event]] = defaultdict(dict)
     works = [(uri, name) for name in names]
     for _, result in parallel_map(score_scene, works, workers=given.workers):
         if isinstance(result, Exception):
             raise result
         for kind, found in result.items():
-            total[kind]["events"] += len(found["hits"])
-            total[kind]["found"] += sum(found["hits"])
             total[kind]["right"] += found["right"]
             extra[kind] += found["extra"]
-            missed[kind] += [
-                t for t, hit in zip(found["truth"], found["hits"], strict=True) if not hit
-            ]
+            for event, hit in zip(found["truth"], found["hits"], strict=True):
+                name, agents, start, end, origin, recorded = event
+                key = (name.split("/")[1], tuple(agents), round(origin / NS_PER_S + start, 1))
+                known = seen[kind].setdefault(key, _Event(event, end - start))
+                known.recorded += recorded
+                known.is_found |= hit
+    for kind, known in seen.items():
+        counted = [event for event in known.values() if event.recorded >= event.duration / 2]
+        total[kind]["events"] = len(counted)
+        total[kind]["found"] = sum(event.is_found for event in counted)
+        missed[kind] = [event.where for event in counted if not event.is_found]
     confirmed = confirm(extra, logs)
     rows = []
     for kind, counts in total.items():

@@ -286,6 +286,11 @@ def demo(
         {"kind": "planted event", "count": "count"},
         right=("count",),
     )
+    print_table(
+        [{"name": name, "count": count} for name, count in report.found.items()],
+        {"name": "found scenario", "count": "matches"},
+        right=("count",),
+    )
     (dataset,) = report.datasets
     print_text(
         f"{format_count(dataset['scenes'])} scenes, {format_count(dataset['agents'])} road users, "
@@ -293,7 +298,7 @@ def demo(
         f"in {format_duration(report.seconds)}"
     )
     print_text(f"look at it: {report.page}")
-    print_text(f"go on:      kerbstone scenes --store {report.store}")
+    print_text(f"go on:      kerbstone find 'stopped car' --store {report.store}")
 
 
 def formats(as_json: JsonOption = False) -> None:

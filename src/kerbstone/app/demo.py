@@ -1,4 +1,4 @@
-"""The whole loop on simulated roads, as far as it is built: simulate, ingest, show."""
+"""The whole loop on simulated roads, as far as it is built: simulate, ingest, find, show."""
 
 from __future__ import annotations
 
@@ -16,10 +16,22 @@ from kerbstone.app.playback import Event, playback_page
 from kerbstone.app.summary import summarise
 from kerbstone.app.terminal import Progress, format_count, writing_file
 from kerbstone.formats.sumo import TOWNS, SimulationConfig, simulate_roads, vary_config
+from kerbstone.mine import find
 from kerbstone.scene import NS_PER_S, Scene
 from kerbstone.store import Store
 
 _SHOWN = 6
+_SOUGHT = (
+    "red_light_running",
+    "emergency_stop_of_leader",
+    "cut_in",
+    "stepping_out_from_occlusion",
+    "stopped_in_lane",
+    "slow_leader",
+    "driving_wrong_way",
+    "tailgating",
+)
+"""Named scenarios that find what is planted, and the like that traffic does by itself."""
 
 Step = Callable[..., AbstractContextManager[Progress]]
 
@@ -35,6 +47,7 @@ class DemoReport:
         datasets: What is in the store, as `kerbstone scenes` tells it.
         towns: Scenes and road users of each town.
         events: Planted events by kind.
+        found: Matches of named scenarios.
         detections: Number of simulated detections.
     """
 
@@ -44,13 +57,14 @@ class DemoReport:
     datasets: list[dict[str, Any]]
     towns: list[dict[str, Any]]
     events: dict[str, int]
+    found: dict[str, int]
     detections: int
 
 
 def run_demo(
     folder: Path, *, seed: int = 0, workers: int | None = None, show_step: Step
 ) -> DemoReport:
-    """Simulate traffic in several towns, read it into a store, and write a report to look at.
+    """Simulate traffic in several towns, read it into a store, find scenarios, and write a report.
 
     What is there already from an earlier demo is not made again.
 
@@ -80,6 +94,9 @@ def run_demo(
             on_result=lambda _: progress.advance(1),
         )
     store = Store.open(str(road))
+    with show_step("finding scenarios", unit="scenarios") as progress:
+        progress.start(len(_SOUGHT))
+        found = {name: _count(name, store, progress) for name in _SOUGHT}
     table = _simulated(store)
     events = store.rows("events").to_pylist()
     counts: dict[str, int] = {}
@@ -93,12 +110,19 @@ def run_demo(
         datasets=summarise(table),
         towns=_summarise_towns(table),
         events=dict(sorted(counts.items())),
+        found=found,
         detections=store.rows("detections", columns=["scene_id"]).num_rows,
     )
     text = _write_page(store, report, events)
     with writing_file(page):
         page.write_text(text, encoding="utf-8")
     return report
+
+
+def _count(name: str, store: Store, progress: Progress) -> int:
+    finding = find(name, store, where="dataset = 'sumo'", top=20, near_misses=0)
+    progress.advance(1)
+    return finding.total
 
 
 def _write_page(store: Store, report: DemoReport, events: list[dict[str, Any]]) -> str:
@@ -115,6 +139,7 @@ def _write_page(store: Store, report: DemoReport, events: list[dict[str, Any]]) 
             ("road time", f"{dataset['hours'] * 60:.0f} min"),
             ("driven by ego", f"{dataset['ego_km']:.1f} km"),
             ("planted events", format_count(sum(report.events.values()))),
+            ("scenarios found", format_count(sum(report.found.values()))),
             ("simulated detections", format_count(report.detections)),
         ],
         notes=[

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,21 +51,11 @@ class Area:
 
     def distance(self, shapes: np.ndarray) -> Float64[np.ndarray, " shape"]:
         """Return how far shapely geometries are from the area [m]: 0 on contact, inf without one."""
-        if self.shape is None:
-            return np.full(len(shapes), np.inf)
-        out = np.empty(len(shapes))
-        (place, _), found = self._parts.query_nearest(
-            shapes, return_distance=True, all_matches=False
-        )
-        out[place] = found
-        return out
-
-    @cached_property
-    def _parts(self) -> Any:
-        """A tree over the parts: the whole shape would be gone through for every question."""
         import shapely
 
-        return shapely.STRtree(shapely.get_parts(self.shape))
+        if self.shape is None:
+            return np.full(len(shapes), np.inf)
+        return shapely.distance(self.shape, shapes)
 
 
 def area_of_pieces(town: Map, *kinds: PieceKind) -> Area:

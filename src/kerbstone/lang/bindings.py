@@ -15,6 +15,9 @@ REACH = 100.0
 """Road users that never come this close to each other are not put together [m]."""
 MOST_BINDINGS = 40_000_000
 
+Limits = dict[tuple[f.Slot, f.Slot], Bool[np.ndarray, "agent agent"]]
+"""Of two road users of a query, which agents may stand for them together."""
+
 
 class Bindings:
     """Bindings that grow by one road user after the other.
@@ -24,6 +27,7 @@ class Bindings:
         slots: Whom the bindings have so far.
         rows: Their agents.
         bounds: How near two road users must come at some time, box to box [m].
+        limits: Which pairs may be bound at all.
     """
 
     def __init__(
@@ -32,10 +36,12 @@ class Bindings:
         slots: tuple[f.Slot, ...] = (),
         rows: Int64[np.ndarray, "binding slot"] | None = None,
         bounds: Mapping[frozenset[f.Slot], float] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._facts = facts
         self._slots = slots
         self._bounds = bounds or {}
+        self._limits = limits or {}
         self.rows = np.zeros((1, 0), np.int64) if rows is None else rows
         self.owner = np.arange(len(self.rows))
 
@@ -57,6 +63,10 @@ class Bindings:
             if bound is not None:
                 near &= apart - _radii(facts, known)[:, None] - _radii(facts, candidates) <= bound
             near &= known[:, None] != candidates
+            if (other, slot) in self._limits:
+                near &= self._limits[other, slot][np.ix_(known, candidates)]
+            if (slot, other) in self._limits:
+                near &= self._limits[slot, other][np.ix_(candidates, known)].T
             missing = np.ones((len(taken) - len(known), len(candidates)), bool)
             fits &= np.concatenate([missing, near])[place]
         if fits.sum() > MOST_BINDINGS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 
 from kerbstone.errors import InputError, suggest_name
@@ -14,6 +15,8 @@ from kerbstone.lang.units import NUMBER, UNITS, Dimension
 
 _MOST_PARTS = 5_000
 _MOST_SLOTS = 4
+_FEW = 20
+"""How many names an error lists."""
 _LONGEST = 600.0
 _SECOND = Dimension(0, 1)
 _FUNCTIONS = {"abs": 1, "min": 2, "max": 2}
@@ -347,12 +350,12 @@ class _Compiler:
         return value
 
     def _unknown(self, node: tree.Node, name: str, known: Sequence[str] | Scope) -> InputError:
-        return self._refuse(
-            "query-name",
-            node,
-            f"there is nothing called {name!r}",
-            remedy=suggest_name(name, known),
-        )
+        remedy = suggest_name(name, known)
+        if len(known) > _FEW:
+            near = difflib.get_close_matches(name, list(known), n=3)
+            mean = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+            remedy = f"{mean}`kerbstone signals` and `kerbstone scenarios` list all names"
+        return self._refuse("query-name", node, f"there is nothing called {name!r}", remedy=remedy)
 
     def _refuse(
         self, code: str, node: tree.Node, what: str, *, why: str = "", remedy: str = ""

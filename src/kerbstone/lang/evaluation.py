@@ -13,6 +13,7 @@ from kerbstone.lang import formula as f
 from kerbstone.lang import robust
 from kerbstone.lang.bindings import Bindings, bounds_of, candidates_of, too_large
 from kerbstone.lang.facts import Facts
+from kerbstone.lang.ranges import limits_of
 from kerbstone.lang.robust import Robustness, Values
 
 _TINY = np.nextafter(0.0, 1.0)
@@ -47,7 +48,9 @@ class Answer:
         return self.robustness > 0
 
 
-def evaluate(query: f.Compiled, facts: Facts, *, floor: float = -np.inf) -> Answer:
+def evaluate(
+    query: f.Compiled, facts: Facts, *, floor: float = -np.inf, is_sure: bool = False
+) -> Answer:
     """Return the robustness of a query for every binding at every time.
 
     Road users of a query are different ones, each pair of them comes within `REACH` at some time,
@@ -59,12 +62,14 @@ def evaluate(query: f.Compiled, facts: Facts, *, floor: float = -np.inf) -> Answ
         facts: The scene.
         floor: Bindings that never get above this robustness need not be in the answer, which is
             found sooner: 0 leaves the matches, -1 also those that miss by up to a margin of 1.
+        is_sure: With a floor below 0, leave out those too of which something that the query needs
+            is never known to be above the floor; else what is not known may be a near miss.
 
     Raises:
         InputError: It would take more time or memory than a query may.
         MissingError: A signal of a model is asked for, and there is no model.
     """
-    work = _Work(facts)
+    work = _Work(facts, is_sure=is_sure or floor >= 0)
     needed = f.necessary(query.body) if floor > -np.inf else ()
     rows = _bind(query, work, needed, floor)
     if rows.size and len(rows) * facts.steps > _MOST_VALUES:
@@ -117,8 +122,9 @@ def evaluate_parts(
 class _Work:
     """What all blocks of an evaluation share: the facts, and the account of its cost."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, *, is_sure: bool = True) -> None:
         self.facts = facts
+        self.is_sure = is_sure
         self._cells = 0
 
     def charge(self, cells: int) -> None:
@@ -152,7 +158,7 @@ class _Frame:
         """Return for which bindings a part is above the floor at some time that they are there."""
         found = self.formula(part)
         # What is not known to fail may be a near miss; a match must be known to hold.
-        bound = found.low if floor >= 0 else found.high
+        bound = found.low if self._work.is_sure else found.high
         return np.any((bound > floor) & self.present(slots), axis=1)
 
     def select(self, chosen: Bool[np.ndarray, " binding"]) -> _Frame:
@@ -360,7 +366,11 @@ def _bind(
     taken = query.names_ego and ego is not None
     start = np.array([[ego]], np.int64) if taken else None
     bindings = Bindings(
-        facts, (f.EGO,) if taken else (), start, bounds_of(needed, floor) if needed else None
+        facts,
+        (f.EGO,) if taken else (),
+        start,
+        bounds_of(needed, floor),
+        limits_of(needed, facts, floor, is_sure=work.is_sure),
     )
     for k, slot in enumerate(query.slots):
         candidates = candidates_of(slot, facts)

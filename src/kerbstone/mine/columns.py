@@ -1,7 +1,8 @@
 """What is slow to derive from a scene, kept in its store: a query never derives it twice.
 
-These are the lanes under road users, and the signals that measure distances to shapes of the map or
-lines of sight. A column holds exactly what would be derived, so a query answers the same with it.
+These are the lanes under road users, the signals that measure distances to shapes of the map or lines
+of sight, and, where the store was indexed, the ranges of signals between two road users. A column
+holds exactly what would be derived, so a query answers the same with it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from kerbstone.lang import Facts, known_signals
+from kerbstone.lang import Facts, formula, known_signals
+from kerbstone.lang.ranges import PairRange, measure_range
 from kerbstone.lang.stays import Stays, lay_out
 from kerbstone.lang.version import language_version
 from kerbstone.scene import LaneCandidates, Scene
@@ -31,6 +33,33 @@ SIGNALS = (
     "waiting_at_signal",
 )
 """The signals that take more than a few milliseconds for a scene of 20 s."""
+RANGES = (
+    "adjacent_lane",
+    "approaching",
+    "closing_speed",
+    "crosses_behind",
+    "crosses_in_front",
+    "distance",
+    "following",
+    "gap",
+    "in_path",
+    "lateral_gap",
+    "merging_lanes",
+    "opposite_lane",
+    "overtaking",
+    "passing",
+    "post_encroachment_time",
+    "required_deceleration",
+    "required_lateral_acceleration",
+    "rss_unsafe",
+    "same_lane",
+    "time_headway",
+    "time_to_collision",
+    "time_to_collision_turning",
+    "time_to_react",
+    "touching",
+)
+"""The signals of two road users whose ranges an index derives: they are slow, or rule most pairs out."""
 STAYS = "stays"
 
 Row = dict[str, Any]
@@ -42,11 +71,15 @@ class Columns:
     Args:
         store: The store.
         parts: Which versions of scenes they are, as the store's `scenes` table says.
+        wanted: Names of columns that are read together once one of them is asked for.
     """
 
-    def __init__(self, store: Store, parts: Iterable[int]) -> None:
+    def __init__(
+        self, store: Store, parts: Iterable[int], wanted: frozenset[str] = frozenset()
+    ) -> None:
         self._store = store
         self._parts = list(parts)
+        self._wanted = wanted
         self._loaded: dict[str, dict[int, Row]] = {}
         self._new: list[Row] = []
 
@@ -59,8 +92,13 @@ class Columns:
         for name in (STAYS, *SIGNALS):
             key = _key_of(name)
             if facts.has(key) and part not in self._loaded.get(name, {}):
-                row = _pack(name, facts.kept(key), facts)
-                self._new.append(row | {"scene_part": part, "name": name})
+                self._note(part, name, _pack(name, facts.kept(key), facts))
+
+    def take_ranges(self, facts: Facts, part: int) -> None:
+        """Derive the ranges of signals between road users, and note them."""
+        signals = known_signals()
+        for name in RANGES:
+            self._note(part, _range_name(name), _pack_range(measure_range(signals[name], facts)))
 
     def write(self) -> None:
         """Write what was noted into the store, unless it is a store as it was."""
@@ -69,22 +107,34 @@ class Columns:
             self._store.append("columns", [row | version for row in self._new])
         self._new.clear()
 
+    def _note(self, part: int, name: str, row: Row) -> None:
+        self._new.append(row | {"scene_part": part, "name": name})
+
     def _find(self, scene: Scene, part: int, key: Any) -> Any:
         name = _name_of(key)
         if name is None:
             return None
         if name not in self._loaded:
-            self._loaded[name] = self._read(name)
+            self._read(self._wanted if name in self._wanted else {name})
         row = self._loaded[name].get(part)
         return None if row is None else _unpack(name, row, scene)
 
-    def _read(self, name: str) -> dict[int, Row]:
-        parts = ", ".join(map(str, self._parts))
+    def _read(self, names: Iterable[str]) -> None:
+        parts, some = ", ".join(map(str, self._parts)), ", ".join(f"'{name}'" for name in names)
         rows = self._store.cached(
             "columns",
-            f"name = '{name}' AND version = '{language_version()}' AND scene_part IN ({parts})",
+            f"name IN ({some}) AND version = '{language_version()}' AND scene_part IN ({parts})",
         )
-        return {row["scene_part"]: row for row in rows}
+        self._loaded |= {name: {} for name in names}
+        for row in rows:
+            self._loaded[row["name"]][row["scene_part"]] = row
+
+
+def wanted_by(query: formula.Compiled) -> frozenset[str]:
+    """Return the names of the ranges of all signals that a query measures."""
+    parts = formula.walk(query.body)
+    signals = {p.signal.name for p in parts if isinstance(p, formula.Measure | formula.Claim)}
+    return frozenset(map(_range_name, signals & set(RANGES)))
 
 
 def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:
@@ -100,7 +150,7 @@ def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:
     present: dict[int, set[str]] = {}
     for part, name in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         present.setdefault(part, set()).add(name)
-    wanted = {STAYS, *SIGNALS}
+    wanted = {STAYS, *SIGNALS, *map(_range_name, RANGES)}
     missing = {part: wanted - present.get(part, set()) for part in parts}
     return {part: names for part, names in missing.items() if names}
 
@@ -113,6 +163,10 @@ def derive_columns(facts: Facts) -> None:
         facts.keep(_key_of(name), partial(signals[name].measure, facts))
 
 
+def _range_name(signal: str) -> str:
+    return f"range of {signal}"
+
+
 def _key_of(name: str) -> Any:
     """Return the key under which facts keep what a column holds."""
     return name if name == STAYS else (name, ())
@@ -121,6 +175,8 @@ def _key_of(name: str) -> Any:
 def _name_of(key: Any) -> str | None:
     if key == STAYS:
         return STAYS
+    if isinstance(key, tuple) and key[0] == "range" and key[1] in RANGES:
+        return _range_name(key[1])
     is_signal = isinstance(key, tuple) and key[1:] == ((),) and key[0] in SIGNALS
     return key[0] if is_signal else None
 
@@ -138,6 +194,8 @@ def _unpack(name: str, row: Row, scene: Scene) -> Any:
         return None
     if name == STAYS:
         return _unpack_stays(row)
+    if name not in SIGNALS:
+        return _unpack_range(row)
     values = np.full(scene.agents.valid.shape, np.nan)
     values[scene.agents.valid] = row["floats"]
     return values
@@ -166,6 +224,35 @@ def _unpack_stays(row: Row) -> Stays:
         half_width=floats[3],
     )
     return lay_out(found, np.flatnonzero(chosen), shape)
+
+
+def _pack_range(known: PairRange) -> Row:
+    says_something = (known.low > -np.inf) | (known.high < np.inf) | known.is_known
+    pairs = np.flatnonzero(says_something)
+    # Half of the digits, rounded outwards, are bounds as well, and take half of the space.
+    low, high = known.low.ravel()[pairs], known.high.ravel()[pairs]
+    floats = [_round(low, -np.inf), _round(high, np.inf)]
+    integers = [np.diff(pairs, prepend=0), known.is_known.ravel()[pairs].astype(np.int64)]
+    return _row(known.low.shape, floats, integers)
+
+
+def _unpack_range(row: Row) -> PairRange:
+    shape = (int(row["shape"][0]), int(row["shape"][1]))
+    step, known = row["integers"].reshape(2, -1)
+    pairs = np.cumsum(step)
+    low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
+    is_known = np.zeros(shape, bool)
+    low.ravel()[pairs], high.ravel()[pairs] = row["floats"].reshape(2, -1)
+    is_known.ravel()[pairs] = known > 0
+    return PairRange(low, high, is_known)
+
+
+def _round(values: Float64[np.ndarray, " pair"], outwards: float) -> Float64[np.ndarray, " pair"]:
+    """Return values of single precision that are not farther in."""
+    with np.errstate(over="ignore"):
+        near = values.astype(np.float32)
+    wrong = near.astype(np.float64) > values if outwards < 0 else near.astype(np.float64) < values
+    return np.where(wrong, np.nextafter(near, np.float32(outwards)), near).astype(np.float64)
 
 
 def _row(shape: tuple[int, ...], floats: list[np.ndarray], integers: list[np.ndarray]) -> Row:

@@ -37,8 +37,8 @@ def describe(
 
     Args:
         store: The store.
-        refit: Take the statistics again, and describe all scenes anew; worth it once a store
-            holds quite another kind of road.
+        refit: Take the statistics again, and describe all scenes anew if they have changed; worth
+            it once a store holds quite another kind of road.
         workers: Processes, or "ray".
         on_start: Called with the number of logs to do.
         on_result: Called with each log as it is done.

@@ -229,7 +229,8 @@ def known_embeddings(store: Store) -> list[str]:
 
 def current_version(store: Store, embedding: str) -> str:
     """Return the version of an embedding that was written last: the one that is compared."""
-    rows = store.rows(table_of(embedding), columns=["version", "written"])
+    # The rows of scenes are few, and every log has one.
+    rows = store.rows(table_of(embedding), "is_scene = true", ["version", "written"])
     if not len(rows):
         return ""
     last = rows.group_by("version").aggregate([("written", "max")]).to_pylist()

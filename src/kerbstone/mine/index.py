@@ -79,6 +79,7 @@ def index_store(
                 failed += outcome
             on_result(len(work.scenes))
         road.forget("columns", f"version != '{language_version()}'")
+        road.index_column("columns", "scene_part")
         run.metrics |= {"scenes": len(waiting) - len(failed), "failed": len(failed)}
         if failed:
             run.outcome = "partial"
@@ -106,6 +107,7 @@ def _index(work: _Work) -> list[tuple[str, KerbstoneError]]:
         try:
             facts = columns.facts(scene, parts[name])
             derive_columns(facts)
+            columns.take_ranges(facts, parts[name])
         except KerbstoneError as error:
             failed.append((name, error))
         else:

@@ -231,6 +231,13 @@ class Store:
         """
         return list_cached(self._tables, table, filter)
 
+    def index_column(self, table: str, column: str) -> None:
+        """Index a column of "answers" or "columns", so that its rows are found without a search."""
+        self._check_writable()
+        kept = self._tables.caches().get(table)
+        if kept is not None:
+            kept.index_column(column)
+
     def forget(self, table: str, filter: str) -> int:  # noqa: A002 - SQL's word
         """Delete rows of "answers" or "columns", which can be computed again; return how many."""
         self._check_writable()

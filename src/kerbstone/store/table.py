@@ -201,6 +201,13 @@ class Table(Generic[IndexT]):
             self.dataset.update_config({key: value})
         self.refresh()
 
+    def index_column(self, column: str) -> None:
+        """Index a column for equal values; rows that are appended later are searched as before."""
+        self.refresh()
+        with writing(self.uri):
+            self.dataset.create_scalar_index(column, "BTREE", replace=True)
+        self.refresh()
+
     def tidy(self, named: Callable[[], Collection[int]]) -> None:
         """Join small files once there are many, and drop old versions that nobody named.
 

@@ -264,10 +264,10 @@ def jaywalking(x):
     return street(Track("p", walk((x, -8), (x, 8)), WALKER), lanes=2, crosswalk=50.0)
 
 
-@case("p", "w", when=(1, 6), holds={"x": 21.0}, misses={"x": 32.0})
+@case("p", "w", when=(1, 6), holds={"x": 21.0}, misses={"x": 34.0})
 def stepping_out_from_occlusion(x):
     return street(
-        Track("ego", on(EAST, 170, 7.0)),
+        Track("ego", on(EAST, 180, 7.0)),
         Track("w", stand(x, -4.9), TRUCK, heading=0.0),
         Track("p", walk((27.5, -6), (27.5, 3), first=25, last=70), WALKER),
         lanes=2,

@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 
 from kerbstone.lang import Facts, evaluate, facts, known_signals
 from kerbstone.lang.library import prepare
+from kerbstone.lang.ranges import key_of, measure_range
 from kerbstone.mine import index_store, search_store
-from kerbstone.mine.columns import SIGNALS, STAYS, Columns, derive_columns, missing_columns
+from kerbstone.mine.columns import (
+    RANGES,
+    SIGNALS,
+    STAYS,
+    Columns,
+    derive_columns,
+    missing_columns,
+)
 from kerbstone.store import Store
 from scenes import random_scene
 from streets import damage_scene, put_scenes, street
@@ -19,6 +27,9 @@ PLACES = [
     'any a: on_crosswalk(a) or lane_kind(a, "bicycle") or on_sidewalk(a)',
     "any a: distance_to_crosswalk(a) < 10 m and not off_road(a)",
     "any a: occluded(a) or visible_share(a) < 0.9",
+    "vehicle v, vehicle w: following(v, w) and time_headway(w, v) < 4 s",
+    "vehicle v, any w: time_to_collision(v, w) < 3 s and not touching(v, w)",
+    "vehicle v: overtaking(v, ego) or distance(v, ego) < 10 m",
 ]
 
 
@@ -52,10 +63,12 @@ def assert_same_stays(one, other) -> None:
         )
 
 
-def test_every_column_is_a_signal_of_one_road_user():
+def test_every_column_is_a_signal_of_one_road_user_or_of_two():
     signals = known_signals()
     for name in SIGNALS:
         assert (signals[name].agents, signals[name].texts) == (1, 0), name
+    for name in RANGES:
+        assert (signals[name].agents, signals[name].texts) == (2, 0), name
 
 
 def test_an_index_makes_every_column_and_a_second_one_none(streets):
@@ -80,6 +93,22 @@ def test_columns_hold_what_would_be_derived(streets):
             got = kept.keep((signal, ()), lambda: pytest.fail("it was not kept"))
             want = measure(fresh)
             np.testing.assert_array_equal(got, want, err_msg=signal)
+
+
+def test_ranges_are_kept_rounded_outwards_and_by_little(streets):
+    index_store(streets)
+    parts = parts_of(streets)
+    columns = Columns(streets, parts.values())
+    scene = streets.scene("walk/0")
+    kept = columns.facts(scene, parts["walk/0"])
+    for name in RANGES:
+        signal = known_signals()[name]
+        known, exact = kept.keep(key_of(signal), lambda: None), measure_range(signal, Facts(scene))
+        assert (known.low <= exact.low).all(), name
+        assert (known.high >= exact.high).all(), name
+        np.testing.assert_allclose(known.low, exact.low, rtol=3e-7, atol=1e-30)
+        np.testing.assert_allclose(known.high, exact.high, rtol=3e-7, atol=1e-30)
+        np.testing.assert_array_equal(known.is_known, exact.is_known)
 
 
 @pytest.mark.parametrize("text", PLACES)

@@ -1,0 +1,159 @@
+"""What a signal of two road users is at least and at most: a bound that spares its evaluation.
+
+A query needs each of its conditions to hold at some time. Where the ranges of signals are known of
+a scene, most pairs of road users are seen not to fulfil one before anything is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from kerbstone.lang import formula as f
+from kerbstone.lang.bindings import REACH, Limits, closest
+from kerbstone.lang.facts import Facts
+from kerbstone.lang.registry import Signal
+
+_BLOCK = 1_000_000
+"""Cells, pairs times time, that are measured at once."""
+
+Matrix = Float64[np.ndarray, "agent agent"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairRange:
+    """The range of a signal over the times at which two road users are there together.
+
+    Args:
+        low: At least this; inf where it is never defined.
+        high: At most this; -inf where it is never defined.
+        is_known: Whether it is defined at all of these times.
+    """
+
+    low: Matrix
+    high: Matrix
+    is_known: Bool[np.ndarray, "agent agent"]
+
+
+class _Bound(NamedTuple):
+    """Between what a formula's robustness, or a term, lies; the pair that it is about."""
+
+    pair: tuple[f.Slot, ...]
+    low: np.ndarray
+    high: np.ndarray
+    is_known: np.ndarray
+
+
+def key_of(signal: Signal) -> tuple[str, str]:
+    """Return the key under which facts keep the range of a signal, if it is known."""
+    return ("range", signal.name)
+
+
+def measure_range(signal: Signal, facts: Facts) -> PairRange:
+    """Return the range of a signal of two road users, for every two that a query may name.
+
+    Args:
+        signal: The signal, of two road users and without texts.
+        facts: The scene.
+    """
+    count = len(facts.agents)
+    everyone = np.arange(count)
+    near = (closest(facts, everyone, everyone) <= REACH) & ~np.eye(count, dtype=bool)
+    first, second = np.nonzero(near)
+    low, high = np.full((count, count), -np.inf), np.full((count, count), np.inf)
+    is_known = np.zeros((count, count), bool)
+    size = max(_BLOCK // max(facts.steps, 1), 1)
+    for start in range(0, len(first), size):
+        a, b = first[start : start + size], second[start : start + size]
+        together = facts.agents.valid[a] & facts.agents.valid[b]
+        values = signal.measure(facts, a, b)
+        is_known[a, b] = ~(np.isnan(values) & together).any(axis=1)
+        values = np.where(together, values, np.nan)
+        low[a, b] = np.fmin.reduce(values, axis=1, initial=np.inf)
+        high[a, b] = np.fmax.reduce(values, axis=1, initial=-np.inf)
+    return PairRange(low, high, is_known)
+
+
+def limits_of(needed: Sequence[f.Formula], facts: Facts, floor: float, *, is_sure: bool) -> Limits:
+    """Return which pairs of road users may be above a floor in all that a query needs.
+
+    Args:
+        needed: What the query needs to hold.
+        facts: The scene, with the ranges that are known of it.
+        floor: The robustness below which nothing counts.
+        is_sure: Whether it must be known to be above the floor.
+    """
+    limits: Limits = {}
+    for part in needed:
+        bound = _bound_formula(part, facts)
+        if bound is None or len(bound.pair) != 2:
+            continue
+        may = bound.high >= floor
+        if not is_sure:
+            may |= ~bound.is_known
+        pair = (bound.pair[0], bound.pair[1])
+        limits[pair] = limits[pair] & may if pair in limits else may
+    return limits
+
+
+def _bound_formula(  # noqa: PLR0911 - one case per part
+    part: f.Formula, facts: Facts
+) -> _Bound | None:
+    match part:
+        case f.Claim(_, signal, slots, texts):
+            return _bound_signal(signal, slots, texts, facts)
+        case f.Comparison(_, operator, left, right, margin):
+            one, other = _bound_term(left, facts), _bound_term(right, facts)
+            if one is None or other is None or (one.pair and other.pair):
+                return None
+            return _compare(operator, one, other, margin)
+        case f.Negation(_, body):
+            bound = _bound_formula(body, facts)
+            return None if bound is None else bound._replace(low=-bound.high, high=-bound.low)
+        case f.Junction(_, operator, left, right):
+            one, other = _bound_formula(left, facts), _bound_formula(right, facts)
+            if one is None or other is None or one.pair != other.pair:
+                return None
+            join = np.minimum if operator == "and" else np.maximum
+            return _Bound(
+                one.pair,
+                join(one.low, other.low),
+                join(one.high, other.high),
+                one.is_known & other.is_known,
+            )
+    return None
+
+
+def _bound_term(part: f.Term, facts: Facts) -> _Bound | None:
+    match part:
+        case f.Constant(value=value):
+            return _Bound((), np.array(value), np.array(value), np.array(True))
+        case f.Measure(signal=signal, slots=slots, texts=texts):
+            return _bound_signal(signal, slots, texts, facts)
+    return None
+
+
+def _bound_signal(
+    signal: Signal, slots: tuple[f.Slot, ...], texts: tuple[str, ...], facts: Facts
+) -> _Bound | None:
+    if signal.agents != 2 or texts:
+        return None
+    known: PairRange | None = facts.keep(key_of(signal), lambda: None)
+    return None if known is None else _Bound(slots, known.low, known.high, known.is_known)
+
+
+def _compare(operator: str, left: _Bound, right: _Bound, margin: float) -> _Bound | None:
+    with np.errstate(invalid="ignore"):
+        low, high = (left.low - right.high) / margin, (left.high - right.low) / margin
+    # The infinite less the infinite may be anything.
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    pair, is_known = left.pair or right.pair, left.is_known & right.is_known
+    if operator in (">", ">="):
+        return _Bound(pair, low, high, is_known)
+    if operator in ("<", "<="):
+        return _Bound(pair, -high, -low, is_known)
+    return None
