@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from kerbstone.errors import InputError, KerbstoneError
 from kerbstone.lang import Compiled, evaluate
 from kerbstone.mine.answers import Answers, read_answer
-from kerbstone.mine.columns import Columns
+from kerbstone.mine.columns import Columns, wanted_by
 from kerbstone.mine.workplace import AT_ONCE, Place, cut, open_at
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
 
 FLOOR = -1.0
-"""What misses by more than a margin of 1 is no near miss."""
+"""What misses by more than a margin of 1 is no near miss, and neither is what is not known."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _answer(work: _Work) -> Batch:
     """Search some scenes; runs in a worker process."""
     store = open_at(work.store, work.scenes)
     parts = dict(work.scenes)
-    columns = Columns(store, parts.values())
+    columns = Columns(store, parts.values(), wanted_by(work.query))
     found: list[Answers] = []
     failed: list[tuple[str, KerbstoneError]] = []
     for name, scene in store.read(parts):
@@ -108,7 +108,7 @@ def _answer_scene(work: _Work, scene: Scene | InputError, part: int, columns: Co
     if isinstance(scene, InputError):
         raise scene
     facts, limits = columns.facts(scene, part), work.limits
-    answer = evaluate(work.query, facts, floor=FLOOR if limits.near_misses else 0.0)
+    answer = evaluate(work.query, facts, floor=FLOOR if limits.near_misses else 0.0, is_sure=True)
     columns.take(facts, part)
     return read_answer(answer, facts, part=part, most=limits.most, near_misses=limits.near_misses)
 
