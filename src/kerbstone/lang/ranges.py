@@ -40,12 +40,27 @@ class PairRange:
 
 
 class _Bound(NamedTuple):
-    """Between what a formula's robustness, or a term, lies; the pair that it is about."""
+    """Between what a formula's robustness, or a term, lies.
+
+    Args:
+        pair: The two road users that it is about; none for a constant.
+        low: At least this, by the first and the second of them.
+        high: At most this.
+        is_known: Whether it is defined at all times.
+    """
 
     pair: tuple[f.Slot, ...]
     low: np.ndarray
     high: np.ndarray
     is_known: np.ndarray
+
+    def along(self, pair: tuple[f.Slot, ...]) -> _Bound | None:
+        """Return it by another order of its road users; None if it is about others."""
+        if self.pair == pair or not self.pair:
+            return self
+        if self.pair != pair[::-1]:
+            return None
+        return _Bound(pair, self.low.T, self.high.T, self.is_known.T)
 
 
 def key_of(signal: Signal) -> tuple[str, str]:
@@ -92,7 +107,8 @@ def limits_of(needed: Sequence[f.Formula], facts: Facts, floor: float, *, is_sur
         bound = _bound_formula(part, facts)
         if bound is None or len(bound.pair) != 2:
             continue
-        may = bound.high >= floor
+        # At the border of holding, an atom is told apart by less than any number.
+        may = bound.high >= floor if floor == 0 else bound.high > floor
         if not is_sure:
             may |= ~bound.is_known
         pair = (bound.pair[0], bound.pair[1])
@@ -107,25 +123,28 @@ def _bound_formula(  # noqa: PLR0911 - one case per part
         case f.Claim(_, signal, slots, texts):
             return _bound_signal(signal, slots, texts, facts)
         case f.Comparison(_, operator, left, right, margin):
-            one, other = _bound_term(left, facts), _bound_term(right, facts)
-            if one is None or other is None or (one.pair and other.pair):
-                return None
-            return _compare(operator, one, other, margin)
+            sides = _align(_bound_term(left, facts), _bound_term(right, facts))
+            return None if sides is None else _compare(operator, *sides, margin)
         case f.Negation(_, body):
             bound = _bound_formula(body, facts)
             return None if bound is None else bound._replace(low=-bound.high, high=-bound.low)
         case f.Junction(_, operator, left, right):
-            one, other = _bound_formula(left, facts), _bound_formula(right, facts)
-            if one is None or other is None or one.pair != other.pair:
-                return None
+            sides = _align(_bound_formula(left, facts), _bound_formula(right, facts))
             join = np.minimum if operator == "and" else np.maximum
-            return _Bound(
-                one.pair,
-                join(one.low, other.low),
-                join(one.high, other.high),
-                one.is_known & other.is_known,
-            )
+            return None if sides is None else _join(join, *sides)
+        case f.Window(high=float(), body=body) | f.Lasting(body=body):
+            return _somewhen(_bound_formula(body, facts))
+        case f.Until(high=float(), right=right):
+            return _somewhen(_bound_formula(right, facts))
     return None
+
+
+def _somewhen(bound: _Bound | None) -> _Bound | None:
+    """Return the bound of what is never more than what it is about, and may be undefined."""
+    if bound is None:
+        return None
+    low, known = np.full(bound.low.shape, -np.inf), np.zeros(bound.low.shape, bool)
+    return bound._replace(low=low, is_known=known)
 
 
 def _bound_term(part: f.Term, facts: Facts) -> _Bound | None:
@@ -134,6 +153,13 @@ def _bound_term(part: f.Term, facts: Facts) -> _Bound | None:
             return _Bound((), np.array(value), np.array(value), np.array(True))
         case f.Measure(signal=signal, slots=slots, texts=texts):
             return _bound_signal(signal, slots, texts, facts)
+        case f.Operation(operator="min" | "max" as name, left=left, right=right):
+            sides = _align(_bound_term(left, facts), _bound_term(right, facts))
+            join = np.minimum if name == "min" else np.maximum
+            return None if sides is None else _join(join, *sides)
+        case f.Operation(operator="-", left=left, right=right):
+            sides = _align(_bound_term(left, facts), _bound_term(right, facts))
+            return None if sides is None else _subtract(*sides)
     return None
 
 
@@ -146,14 +172,38 @@ def _bound_signal(
     return None if known is None else _Bound(slots, known.low, known.high, known.is_known)
 
 
-def _compare(operator: str, left: _Bound, right: _Bound, margin: float) -> _Bound | None:
+def _align(one: _Bound | None, other: _Bound | None) -> tuple[_Bound, _Bound] | None:
+    """Return two bounds by the same two road users, None if that cannot be."""
+    if one is None or other is None:
+        return None
+    turned = other.along(one.pair) if one.pair else other
+    return None if turned is None else (one, turned)
+
+
+def _join(join: np.ufunc, one: _Bound, other: _Bound) -> _Bound:
+    return _Bound(
+        one.pair or other.pair,
+        join(one.low, other.low),
+        join(one.high, other.high),
+        one.is_known & other.is_known,
+    )
+
+
+def _subtract(one: _Bound, other: _Bound) -> _Bound:
     with np.errstate(invalid="ignore"):
-        low, high = (left.low - right.high) / margin, (left.high - right.low) / margin
+        low, high = one.low - other.high, one.high - other.low
     # The infinite less the infinite may be anything.
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    pair, is_known = left.pair or right.pair, left.is_known & right.is_known
+    # It is also undefined, where both are infinite at the same time.
+    is_known = one.is_known & other.is_known & np.isfinite(low) & np.isfinite(high)
+    return _Bound(one.pair or other.pair, low, high, is_known)
+
+
+def _compare(operator: str, left: _Bound, right: _Bound, margin: float) -> _Bound | None:
+    found = _subtract(left, right)
+    low, high, is_known = found.low / margin, found.high / margin, left.is_known & right.is_known
     if operator in (">", ">="):
-        return _Bound(pair, low, high, is_known)
+        return _Bound(found.pair, low, high, is_known)
     if operator in ("<", "<="):
-        return _Bound(pair, -high, -low, is_known)
+        return _Bound(found.pair, -high, -low, is_known)
     return None

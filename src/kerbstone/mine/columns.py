@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-from jaxtyping import Float64
-
 from kerbstone.lang import Facts, formula, known_signals
-from kerbstone.lang.ranges import PairRange, measure_range
-from kerbstone.lang.stays import Stays, lay_out
+from kerbstone.lang.ranges import measure_range
 from kerbstone.lang.version import language_version
-from kerbstone.scene import LaneCandidates, Scene
+from kerbstone.mine import packing
+from kerbstone.mine.packing import Packing, Row
+from kerbstone.scene import Scene
 from kerbstone.store import Store
 
 SIGNALS = (
@@ -44,14 +42,20 @@ RANGES = (
     "gap",
     "in_path",
     "lateral_gap",
+    "left_lane",
+    "longitudinal_offset",
     "merging_lanes",
+    "opposite_direction",
     "opposite_lane",
     "overtaking",
     "passing",
+    "perpendicular",
     "post_encroachment_time",
     "required_deceleration",
     "required_lateral_acceleration",
+    "right_lane",
     "rss_unsafe",
+    "same_direction",
     "same_lane",
     "time_headway",
     "time_to_collision",
@@ -60,9 +64,15 @@ RANGES = (
     "touching",
 )
 """The signals of two road users whose ranges an index derives: they are slow, or rule most pairs out."""
-STAYS = "stays"
 
-Row = dict[str, Any]
+DERIVED: dict[str, Packing] = {
+    "stays": packing.stays_packing(),
+    "leaders": packing.leaders_packing(),
+    "inside": packing.inside_packing(),
+    **{name: packing.signal_packing(name) for name in SIGNALS},
+}
+"""What a query derives where no column has it, by the name of the column."""
+_NAMES = {kept.key: name for name, kept in DERIVED.items()}
 
 
 class Columns:
@@ -89,16 +99,16 @@ class Columns:
 
     def take(self, facts: Facts, part: int) -> None:
         """Note what was derived of a scene and is in no column yet."""
-        for name in (STAYS, *SIGNALS):
-            key = _key_of(name)
-            if facts.has(key) and part not in self._loaded.get(name, {}):
-                self._note(part, name, _pack(name, facts.kept(key), facts))
+        for name, kept in DERIVED.items():
+            if facts.has(kept.key) and part not in self._loaded.get(name, {}):
+                self._note(part, name, kept.pack(facts.kept(kept.key), facts.agents.valid))
 
     def take_ranges(self, facts: Facts, part: int) -> None:
         """Derive the ranges of signals between road users, and note them."""
         signals = known_signals()
         for name in RANGES:
-            self._note(part, _range_name(name), _pack_range(measure_range(signals[name], facts)))
+            found = measure_range(signals[name], facts)
+            self._note(part, _range_name(name), packing.pack_range(found, facts.agents.valid))
 
     def write(self) -> None:
         """Write what was noted into the store, unless it is a store as it was."""
@@ -111,13 +121,17 @@ class Columns:
         self._new.append(row | {"scene_part": part, "name": name})
 
     def _find(self, scene: Scene, part: int, key: Any) -> Any:
-        name = _name_of(key)
-        if name is None:
+        is_range = isinstance(key, tuple) and key[0] == "range"
+        name = _range_name(key[1]) if is_range else _NAMES.get(key)
+        if name is None or (is_range and key[1] not in RANGES):
             return None
         if name not in self._loaded:
             self._read(self._wanted if name in self._wanted else {name})
         row = self._loaded[name].get(part)
-        return None if row is None else _unpack(name, row, scene)
+        if row is None or not len(row["shape"]):
+            return None
+        unpack = packing.unpack_range if is_range else DERIVED[name].unpack
+        return unpack(row, scene.agents.valid)
 
     def _read(self, names: Iterable[str]) -> None:
         parts, some = ", ".join(map(str, self._parts)), ", ".join(f"'{name}'" for name in names)
@@ -150,114 +164,16 @@ def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:
     present: dict[int, set[str]] = {}
     for part, name in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         present.setdefault(part, set()).add(name)
-    wanted = {STAYS, *SIGNALS, *map(_range_name, RANGES)}
+    wanted = {*DERIVED, *map(_range_name, RANGES)}
     missing = {part: wanted - present.get(part, set()) for part in parts}
     return {part: names for part, names in missing.items() if names}
 
 
 def derive_columns(facts: Facts) -> None:
-    """Derive all that is kept of a scene."""
-    facts.keep(STAYS, lambda: facts.stays)
-    signals = known_signals()
-    for name in SIGNALS:
-        facts.keep(_key_of(name), partial(signals[name].measure, facts))
+    """Derive all that is kept of a scene, but for ranges."""
+    for kept in DERIVED.values():
+        facts.keep(kept.key, partial(kept.derive, facts))
 
 
 def _range_name(signal: str) -> str:
     return f"range of {signal}"
-
-
-def _key_of(name: str) -> Any:
-    """Return the key under which facts keep what a column holds."""
-    return name if name == STAYS else (name, ())
-
-
-def _name_of(key: Any) -> str | None:
-    if key == STAYS:
-        return STAYS
-    if isinstance(key, tuple) and key[0] == "range" and key[1] in RANGES:
-        return _range_name(key[1])
-    is_signal = isinstance(key, tuple) and key[1:] == ((),) and key[0] in SIGNALS
-    return key[0] if is_signal else None
-
-
-def _pack(name: str, value: Any, facts: Facts) -> Row:
-    """Return a column; one without shape says that there is nothing to keep."""
-    valid = facts.agents.valid
-    if value is None or (name != STAYS and not np.isnan(value[~valid]).all()):
-        return _row((), [], [])
-    return _pack_stays(value) if name == STAYS else _row(value.shape, [value[valid]], [])
-
-
-def _unpack(name: str, row: Row, scene: Scene) -> Any:
-    if not len(row["shape"]):
-        return None
-    if name == STAYS:
-        return _unpack_stays(row)
-    if name not in SIGNALS:
-        return _unpack_range(row)
-    values = np.full(scene.agents.valid.shape, np.nan)
-    values[scene.agents.valid] = row["floats"]
-    return values
-
-
-def _pack_stays(stays: Stays) -> Row:
-    found = stays.candidates
-    chosen = stays.places.lane.ravel()[found.point] == found.lane
-    floats = [found.s, found.d, found.heading, found.half_width]
-    # Differences are small, and small numbers take little space.
-    step = np.diff(found.point, prepend=0)
-    return _row(stays.number.shape, floats, [step, found.lane, chosen.astype(np.int64)])
-
-
-def _unpack_stays(row: Row) -> Stays:
-    shape = (int(row["shape"][0]), int(row["shape"][1]))
-    floats: Float64[np.ndarray, "4 row"] = row["floats"].reshape(4, -1)
-    step, lane, chosen = row["integers"].reshape(3, -1)
-    found = LaneCandidates(
-        points=shape[0] * shape[1],
-        point=np.cumsum(step),
-        lane=lane,
-        s=floats[0],
-        d=floats[1],
-        heading=floats[2],
-        half_width=floats[3],
-    )
-    return lay_out(found, np.flatnonzero(chosen), shape)
-
-
-def _pack_range(known: PairRange) -> Row:
-    says_something = (known.low > -np.inf) | (known.high < np.inf) | known.is_known
-    pairs = np.flatnonzero(says_something)
-    # Half of the digits, rounded outwards, are bounds as well, and take half of the space.
-    low, high = known.low.ravel()[pairs], known.high.ravel()[pairs]
-    floats = [_round(low, -np.inf), _round(high, np.inf)]
-    integers = [np.diff(pairs, prepend=0), known.is_known.ravel()[pairs].astype(np.int64)]
-    return _row(known.low.shape, floats, integers)
-
-
-def _unpack_range(row: Row) -> PairRange:
-    shape = (int(row["shape"][0]), int(row["shape"][1]))
-    step, known = row["integers"].reshape(2, -1)
-    pairs = np.cumsum(step)
-    low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    is_known = np.zeros(shape, bool)
-    low.ravel()[pairs], high.ravel()[pairs] = row["floats"].reshape(2, -1)
-    is_known.ravel()[pairs] = known > 0
-    return PairRange(low, high, is_known)
-
-
-def _round(values: Float64[np.ndarray, " pair"], outwards: float) -> Float64[np.ndarray, " pair"]:
-    """Return values of single precision that are not farther in."""
-    with np.errstate(over="ignore"):
-        near = values.astype(np.float32)
-    wrong = near.astype(np.float64) > values if outwards < 0 else near.astype(np.float64) < values
-    return np.where(wrong, np.nextafter(near, np.float32(outwards)), near).astype(np.float64)
-
-
-def _row(shape: tuple[int, ...], floats: list[np.ndarray], integers: list[np.ndarray]) -> Row:
-    return {
-        "shape": np.array(shape, np.int32),
-        "floats": np.concatenate([np.zeros(0), *floats]),
-        "integers": np.concatenate([np.zeros(0, np.int64), *integers]),
-    }

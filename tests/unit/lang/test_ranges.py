@@ -26,6 +26,17 @@ CLAIMS = [
     "eventually[0 s, 1 s](distance({0}, {1}) < 6 m)",
     "speed({0}) > 4 m/s",
     "closing_speed({0}, {1}) == 3 m/s",
+    "min(time_to_collision({0}, {1}), time_to_collision({1}, {0})) < 3 s",
+    "max(distance({0}, {1}), gap({1}, {0})) < 15 m",
+    "distance({0}, {1}) - gap({1}, {0}) > 2 m",
+    "abs(closing_speed({0}, {1})) < 1 m/s",
+    "(approaching({0}, {1}) or following({1}, {0}))",
+    "-gap({0}, {1}) > -9 m",
+    "(once[1 s](approaching({0}, {1})) or eventually[0.5 s, 1 s](distance({1}, {0}) < 5 m))",
+    "not always[0 s, 1 s](approaching({0}, {1}))",
+    "(approaching({0}, {1}) or distance({0}, {1}) < 9 m) for at least 0.3 s",
+    "(always(approaching({0}, {1})) or following({0}, {1}))",
+    "((distance({0}, {1}) < 9 m until[0 s, 1 s] approaching({0}, {1})) or following({0}, {1}))",
 ]
 PAIRS = st.sampled_from([("v", "w"), ("w", "v"), ("v", "ego"), ("ego", "w")])
 TEXTS = st.lists(st.tuples(st.sampled_from(CLAIMS), PAIRS), min_size=1, max_size=4).map(

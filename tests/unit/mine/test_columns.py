@@ -6,13 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kerbstone.lang import Facts, evaluate, facts, known_signals
+from kerbstone.lang.leaders import leaders_of
 from kerbstone.lang.library import prepare
 from kerbstone.lang.ranges import key_of, measure_range
+from kerbstone.lang.signals.places import is_in_intersection
 from kerbstone.mine import index_store, search_store
 from kerbstone.mine.columns import (
+    DERIVED,
     RANGES,
     SIGNALS,
-    STAYS,
     Columns,
     derive_columns,
     missing_columns,
@@ -93,6 +95,10 @@ def test_columns_hold_what_would_be_derived(streets):
             got = kept.keep((signal, ()), lambda: pytest.fail("it was not kept"))
             want = measure(fresh)
             np.testing.assert_array_equal(got, want, err_msg=signal)
+        for key, derive in {"leaders": leaders_of, "in intersection": is_in_intersection}.items():
+            got = kept.keep(key, lambda: pytest.fail("it was not kept"))
+            np.testing.assert_array_equal(np.array(got), np.array(derive(fresh)))
+            assert fresh.has(key)
 
 
 def test_ranges_are_kept_rounded_outwards_and_by_little(streets):
@@ -205,11 +211,11 @@ def test_columns_of_any_scene_come_back_as_they_were(seed):
         assert kept.stays is None
     else:
         assert_same_stays(kept.stays, known.stays)
-    assert {row["name"] for row in memory.rows} == {STAYS, *SIGNALS}
-    for name in SIGNALS:
-        one, other = (f.keep((name, ()), lambda: None) for f in (kept, known))
-        if one is not None:
-            np.testing.assert_array_equal(one, other)
+    assert {row["name"] for row in memory.rows} == set(DERIVED)
+    for column in DERIVED.values():
+        one, other = (f.keep(column.key, lambda: None) for f in (kept, known))
+        if column.key != "stays" and one is not None:
+            np.testing.assert_array_equal(np.array(one), np.array(other))
 
 
 def test_evaluation_takes_what_is_stored_and_nothing_else():
