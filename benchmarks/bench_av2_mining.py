@@ -33,8 +33,8 @@ import numpy as np
 from kerbstone.formats import find_logs, get_format
 from kerbstone.formats.av2_mining import Referral, Role, write_referrals
 from kerbstone.lang import Facts, evaluate
-from kerbstone.mine.queries import understand_query
-from kerbstone.mine.referrals import refer, refer_nobody
+from kerbstone.mine.query.queries import understand_query
+from kerbstone.mine.search.referrals import refer, refer_nobody
 from timing import print_rows, write_results
 
 LOG = Path(__file__).parents[2] / "shared/data/av2/3b3570b4-7b0b-3268-a571-b0889dbf40b6"

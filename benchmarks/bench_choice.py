@@ -24,9 +24,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from kerbstone.mine.describing import describe
-from kerbstone.mine.embeddings import nearest, put_vectors, read_vectors
 from kerbstone.mine.greedy import Facility, choose_centres, choose_facilities, near_distance
+from kerbstone.mine.moments.describing import describe
+from kerbstone.mine.moments.embeddings import nearest, put_vectors, read_vectors
 from kerbstone.mine.rarity import measure_rarity
 from kerbstone.mine.rates import estimate_rate, poisson_interval
 from kerbstone.store import Store

@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from kerbstone.app.cli import app
-from kerbstone.mine.describing import describe
-from kerbstone.mine.embeddings import read_vectors
 from kerbstone.mine.examples import like
+from kerbstone.mine.moments.describing import describe
+from kerbstone.mine.moments.embeddings import read_vectors
 from kerbstone.store import Store
 from streets import put_scenes, street
 

@@ -210,7 +210,7 @@ def describe(
     as_json: JsonOption = False,
 ) -> None:
     """Write the descriptor of scenes that lack it; like, rare and select do so themselves."""
-    from kerbstone.mine.describing import describe as run_describe
+    from kerbstone.mine.moments.describing import describe as run_describe
     from kerbstone.store import Store
 
     processes = parse_workers(workers)

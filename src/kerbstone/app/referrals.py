@@ -11,9 +11,9 @@ from kerbstone.errors import InputError, KerbstoneError, UsageError
 from kerbstone.formats.av2_mining import Referral, Role, write_referrals
 from kerbstone.lang import Compiled
 from kerbstone.lang.library import read_scenarios
-from kerbstone.mine.endpoint import read_settings
-from kerbstone.mine.queries import understand_query
-from kerbstone.mine.referrals import refer_store
+from kerbstone.mine.query.endpoint import read_settings
+from kerbstone.mine.query.queries import understand_query
+from kerbstone.mine.search.referrals import refer_store
 from kerbstone.store import Store
 
 

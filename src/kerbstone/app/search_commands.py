@@ -238,8 +238,8 @@ ALL = (find, check, scenarios, signals, index)
 
 def _understand(query: str, scenarios: list[Path] | None, *, model_first: bool) -> Understood:
     from kerbstone.lang.library import read_scenarios
-    from kerbstone.mine.endpoint import read_settings
-    from kerbstone.mine.queries import understand_query
+    from kerbstone.mine.query.endpoint import read_settings
+    from kerbstone.mine.query.queries import understand_query
 
     model = read_settings()
     if model_first and model is None:

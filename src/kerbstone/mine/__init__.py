@@ -7,38 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerbstone.mine.coverage import measure_coverage
-    from kerbstone.mine.criticality import assess
-    from kerbstone.mine.describing import describe
-    from kerbstone.mine.embeddings import nearest, put_vectors, read_vectors
-    from kerbstone.mine.endpoint import Settings, read_settings
     from kerbstone.mine.examples import Neighbour, like
-    from kerbstone.mine.finding import AtomTrace, Finding, FoundMatch, Trace, Witness
-    from kerbstone.mine.index import IndexReport, index_store
-    from kerbstone.mine.inquiry import find
-    from kerbstone.mine.queries import Understood, understand_query
+    from kerbstone.mine.moments.criticality import assess
+    from kerbstone.mine.moments.describing import describe
+    from kerbstone.mine.moments.embeddings import nearest, put_vectors, read_vectors
+    from kerbstone.mine.query.endpoint import Settings, read_settings
+    from kerbstone.mine.query.queries import Understood, understand_query
     from kerbstone.mine.rarity import rare
-    from kerbstone.mine.records import find_finding, list_findings
-    from kerbstone.mine.referrals import refer, refer_store
-    from kerbstone.mine.search import Search, search_store
+    from kerbstone.mine.search.finding import AtomTrace, Finding, FoundMatch, Trace, Witness
+    from kerbstone.mine.search.index import IndexReport, index_store
+    from kerbstone.mine.search.inquiry import find
+    from kerbstone.mine.search.records import find_finding, list_findings
+    from kerbstone.mine.search.referrals import refer, refer_store
+    from kerbstone.mine.search.search import Search, search_store
     from kerbstone.mine.selection import Selection, SelectionConfig, select
 
 # Where each public name comes from. Its module is loaded when it is first asked for: to understand
 # a query, nobody needs to load what searches a store.
 _HOMES = {
     "coverage": ("measure_coverage",),
-    "criticality": ("assess",),
-    "describing": ("describe",),
-    "embeddings": ("nearest", "put_vectors", "read_vectors"),
-    "endpoint": ("Settings", "read_settings"),
+    "moments.criticality": ("assess",),
+    "moments.describing": ("describe",),
+    "moments.embeddings": ("nearest", "put_vectors", "read_vectors"),
+    "query.endpoint": ("Settings", "read_settings"),
     "examples": ("Neighbour", "like"),
-    "finding": ("AtomTrace", "Finding", "FoundMatch", "Trace", "Witness"),
-    "index": ("IndexReport", "index_store"),
-    "inquiry": ("find",),
-    "queries": ("Understood", "understand_query"),
+    "search.finding": ("AtomTrace", "Finding", "FoundMatch", "Trace", "Witness"),
+    "search.index": ("IndexReport", "index_store"),
+    "search.inquiry": ("find",),
+    "query.queries": ("Understood", "understand_query"),
     "rarity": ("rare",),
-    "records": ("find_finding", "list_findings"),
-    "referrals": ("refer", "refer_store"),
-    "search": ("Search", "search_store"),
+    "search.records": ("find_finding", "list_findings"),
+    "search.referrals": ("refer", "refer_store"),
+    "search.search": ("Search", "search_store"),
     "selection": ("Selection", "SelectionConfig", "select"),
 }
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from kerbstone.errors import InputError, UsageError
-from kerbstone.mine.describing import describe
-from kerbstone.mine.embeddings import (
+from kerbstone.mine.moments.describing import describe
+from kerbstone.mine.moments.embeddings import (
     DESCRIPTOR,
     Vectors,
     check_embedding,
     nearest,
     read_vectors,
 )
-from kerbstone.mine.rows import quote, quote_all, scenes_where
-from kerbstone.mine.stretches import pick_apart
+from kerbstone.mine.moments.rows import quote, quote_all, scenes_where
+from kerbstone.mine.moments.stretches import pick_apart
 from kerbstone.store import Store
 
 _STRETCH = re.compile(r"(?P<scene>.+)@(?P<start>[^@-]*)(?:-(?P<end>[^@]*))?")

@@ -10,8 +10,8 @@ import numpy as np
 
 from kerbstone.errors import KerbstoneError
 from kerbstone.lang import Compiled
-from kerbstone.mine.search import search_store
-from kerbstone.mine.stretches import Span, merge_spans
+from kerbstone.mine.moments.stretches import Span, merge_spans
+from kerbstone.mine.search.search import search_store
 from kerbstone.store import Store
 
 GAP = 1.0

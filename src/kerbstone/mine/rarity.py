@@ -10,14 +10,14 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from kerbstone.errors import InputError, UsageError, suggest_name
-from kerbstone.mine.criticality import assess, read_criticality
-from kerbstone.mine.describing import describe
-from kerbstone.mine.embeddings import DESCRIPTOR, Vectors, read_vectors
-from kerbstone.mine.features import BLOCKS, FEATURES
 from kerbstone.mine.greedy import even_rows
-from kerbstone.mine.rows import is_among, scenes_where
-from kerbstone.mine.scaling import known_scales
-from kerbstone.mine.stretches import pick_apart
+from kerbstone.mine.moments.criticality import assess, read_criticality
+from kerbstone.mine.moments.describing import describe
+from kerbstone.mine.moments.embeddings import DESCRIPTOR, Vectors, read_vectors
+from kerbstone.mine.moments.features import BLOCKS, FEATURES
+from kerbstone.mine.moments.rows import is_among, scenes_where
+from kerbstone.mine.moments.scaling import known_scales
+from kerbstone.mine.moments.stretches import pick_apart
 from kerbstone.store import Store
 
 NEIGHBOURS = 10

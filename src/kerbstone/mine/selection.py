@@ -12,9 +12,6 @@ import pyarrow as pa
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.errors import InputError, UsageError, suggest_name
-from kerbstone.mine.criticality import assess, read_criticality
-from kerbstone.mine.describing import describe
-from kerbstone.mine.embeddings import DESCRIPTOR, Vectors, read_vectors
 from kerbstone.mine.examples import parse_example
 from kerbstone.mine.greedy import (
     Choice,
@@ -23,7 +20,10 @@ from kerbstone.mine.greedy import (
     choose_facilities,
     near_distance,
 )
-from kerbstone.mine.rows import has_table, is_among, quote, scenes_where
+from kerbstone.mine.moments.criticality import assess, read_criticality
+from kerbstone.mine.moments.describing import describe
+from kerbstone.mine.moments.embeddings import DESCRIPTOR, Vectors, read_vectors
+from kerbstone.mine.moments.rows import has_table, is_among, quote, scenes_where
 from kerbstone.store import Store
 
 TABLE = "selections"

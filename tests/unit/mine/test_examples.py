@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kerbstone.errors import InputError, UsageError
-from kerbstone.mine.embeddings import put_vectors, read_vectors
 from kerbstone.mine.examples import Example, like, parse_example
+from kerbstone.mine.moments.embeddings import put_vectors, read_vectors
 from streets import put_scenes, street
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kerbstone.errors import InputError, UsageError
 from kerbstone.mine import rarity as module
-from kerbstone.mine.embeddings import put_vectors
+from kerbstone.mine.moments.embeddings import put_vectors
 from kerbstone.mine.rarity import measure_rarity, rare
 from streets import put_scenes, street
 

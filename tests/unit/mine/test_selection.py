@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kerbstone.errors import InputError, UsageError
-from kerbstone.mine.criticality import assess, read_criticality
-from kerbstone.mine.embeddings import read_vectors
+from kerbstone.mine.moments.criticality import assess, read_criticality
+from kerbstone.mine.moments.embeddings import read_vectors
 from kerbstone.mine.selection import SelectionConfig, select
 from streets import put_scenes, street
 

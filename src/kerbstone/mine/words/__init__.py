@@ -1,0 +1,1 @@
+"""Plain words to the scenario language, offline: tokens, phrases, and what they mean."""
