@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from kerbstone.errors import InputError
 from kerbstone.store import Store, table
+from kerbstone.store.index import NoIndex
 from scenes import random_scene
 
 
@@ -49,6 +50,22 @@ def write_logs(work):
             added = store.add(scenes, log=f"log-{log}", fingerprint="1", run=run.id)
             run.metrics["scenes"] = run.metrics.get("scenes", 0) + added
     return run.metrics["scenes"]
+
+
+def make_tables(work):
+    """Make tables and append a row to each, all at the same time as the other processes do."""
+    folder, number, names, crowd = work
+    schema = pa.schema([("number", pa.int64())])
+    deadline = time.monotonic() + 60
+    for name in names:
+        Path(folder, f"{name}-{number}.ready").touch()
+        # If one of them fails, the others do not wait for ever.
+        while len(list(Path(folder).glob(f"{name}-*.ready"))) < crowd:
+            assert time.monotonic() < deadline
+        made = table.Table(folder, name, NoIndex)
+        made.create(schema)
+        made.append(pa.table({"number": [number]}, schema=schema))
+    return number
 
 
 def write_and_die(work):

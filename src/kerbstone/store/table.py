@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,6 +22,9 @@ os.environ.setdefault("LANCE_LOG", "error")
 import lance
 
 IndexT = TypeVar("IndexT", bound=Index)
+
+MAKING = ".making-"
+"""How the folders begin in which tables are made; a killed process leaves one."""
 
 # Every write looks for its log and its ids in `scenes`, through all of its files.
 _MANY_FRAGMENTS = {"scenes": 16, "maps": 16}
@@ -65,13 +69,18 @@ class Table(Generic[IndexT]):
         self._dataset: lance.LanceDataset | None = None
 
     def create(self, schema: pa.Schema) -> None:
-        """Make the table, unless another process was faster."""
+        """Make the table, unless another process was faster.
+
+        Lance's own creation is no atomic step: of two processes at once the slower may replace the
+        table of the faster one, with the rows that it has by then. A folder is therefore made
+        elsewhere and renamed, which fails where one is. Object stores have no such step; make
+        their tables before many processes write.
+        """
         with writing(self.uri):
-            try:
-                lance.write_dataset(schema.empty_table(), self.uri, data_storage_version="2.2")
-            except OSError as error:
-                if "already exists" not in str(error):
-                    raise
+            if "://" in self.uri:
+                _create_remotely(schema, self.uri)
+            else:
+                _create_locally(schema, Path(self.uri))
 
     @property
     def dataset(self) -> lance.LanceDataset:
@@ -266,6 +275,28 @@ class Table(Generic[IndexT]):
             versions=sorted(versions), error_if_tagged_old_versions=False
         )
         return done.bytes_removed
+
+
+def _create_locally(schema: pa.Schema, path: Path) -> None:
+    if path.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=MAKING) as folder:
+        made = Path(folder) / path.name
+        lance.write_dataset(schema.empty_table(), made, data_storage_version="2.2")
+        try:
+            made.rename(path)
+        except OSError:
+            # Systems differ in what they call it.
+            if not path.is_dir():
+                raise
+
+
+def _create_remotely(schema: pa.Schema, uri: str) -> None:
+    try:
+        lance.write_dataset(schema.empty_table(), uri, data_storage_version="2.2")
+    except OSError as error:
+        if not re.search("already exists|commit conflict", str(error)):
+            raise
 
 
 @contextmanager

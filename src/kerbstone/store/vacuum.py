@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from kerbstone.store.table import Table, sql
+from kerbstone.store.table import MAKING, Table, sql
 from kerbstone.store.tables import Tables
 
 _BATCH = 1000
@@ -31,7 +33,7 @@ def vacuum(tables: Tables, *, keep: timedelta) -> dict[str, int]:
         rows += _delete(table, table.index.parts - last, before)
     rows += _vacuum_kept(tables, live, before)
     named = tables.named_versions(since=before)
-    freed = 0
+    freed = _drop_unfinished(tables, before)
     for name, table in (tables.all() | tables.caches()).items():
         table.compact()
         # Joining files made versions of its own, so "before" is reckoned again.
@@ -55,6 +57,17 @@ def _vacuum_kept(tables: Tables, live: set[int], before: datetime) -> int:
         # They are quick to find again, and most are of queries that nobody asks any more.
         rows += caches["answers"].delete(_older(before))
     return rows
+
+
+def _drop_unfinished(tables: Tables, before: datetime) -> int:
+    """Remove what processes left that were killed while they made a table."""
+    freed = 0
+    for folder in Path(tables.uri).glob(f"{MAKING}*"):
+        files = [path.stat() for path in [folder, *folder.rglob("*")]]
+        if max(file.st_mtime for file in files) < before.timestamp():
+            freed += sum(file.st_size for file in files)
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
 
 
 def _delete(table: Table, parts: Iterable[int], before: datetime, *, key: str = "part") -> int:

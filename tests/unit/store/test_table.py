@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from kerbstone.errors import InputError
-from kerbstone.store import Store, table
+from kerbstone.store import Store, parallel_map, table
+from kerbstone.store.index import NoIndex
 from kerbstone.store.table import plain, reading, sql
 from scenes import assert_same, random_scene
+from store_workers import make_tables
 
 
 @pytest.fixture
@@ -49,6 +51,26 @@ def test_a_broken_table_is_told_with_its_path(broken, name, harm):
     assert error.value.why
     assert ".rs:" not in error.value.why
     assert error.value.remedy
+
+
+def test_a_table_that_many_processes_make_at_once_keeps_the_rows_of_each(tmp_path):
+    names = [f"table{i}" for i in range(20)]
+    work = [(str(tmp_path), number, names, 4) for number in range(4)]
+    made = [number for _, number in parallel_map(make_tables, work, workers=4)]
+    assert sorted(made) == [0, 1, 2, 3]
+    for name in names:
+        rows = table.Table(str(tmp_path), name, NoIndex).scan(["number"])
+        assert sorted(rows.column("number").to_pylist()) == [0, 1, 2, 3]
+    assert not list(tmp_path.glob(f"{table.MAKING}*"))
+
+
+def test_what_a_process_left_that_was_killed_while_it_made_a_table_goes(store):
+    left = Path(store.uri, f"{table.MAKING}abc")
+    (left / "events.lance" / "_versions").mkdir(parents=True)
+    store.vacuum(keep=timedelta(hours=1))
+    assert left.exists()
+    store.vacuum(keep=timedelta(0))
+    assert not left.exists()
 
 
 def test_lance_s_panics_are_told_like_other_damage():
