@@ -9,8 +9,10 @@ measures tell it, for what its own measures of the planted events cannot:
 - Hidden pedestrian: a vehicle that stands lies in the line from ego's middle to the pedestrian,
   who ego would reach in less than 5 s, and less than 3.5 s later the pedestrian is in ego's way:
   straight ahead of its width and half a metre on both sides, within 40 m.
-- Stopped vehicle: it stands for 6 s on a lane, farther than 5 m from the lane's end, with nobody
-  in its lane who is slower than 3 m/s and less than 15 m ahead.
+- Stopped vehicle: it stands for 6 s on a lane with nobody to wait for: nobody slower than 3 m/s
+  less than 15 m ahead in its lane, or in its way though his middle is in the lane beside. Less than
+  5 m from the lane's end it must have the right of way, as on a motorway where an exit leaves it,
+  without a light, and free lanes to go on to: nobody slower than 3 m/s on them within 40 m.
 """
 
 from __future__ import annotations
@@ -159,14 +161,34 @@ def _stopped(traffic: Traffic, agent: int, ego: int, network: Network) -> bool:
         heading = agents.heading[agent, step]
         forward = np.array([np.cos(heading), np.sin(heading)])
         front = agents.centre[agent, step, :2] + forward * agents.size[agent, 0] / 2
-        to_end = np.hypot(*(network.lanes[name].shape[-1, :2] - front))
-        same = others[traffic.lanes[others, step] == name]
-        rear = agents.centre[same, step, :2] - forward * agents.size[same, :1] / 2
-        gap = (rear - front) @ forward
-        blocked = (gap > -1.0) & (gap < 15.0) & (agents.speed[same, step] < 3.0)
-        stands[step] = to_end > 5.0 and not blocked.any()
+        slow = others[agents.speed[others, step] < 3.0]
+        lanes = traffic.lanes[slow, step]
+        away = agents.centre[slow, step, :2] - front
+        gap = away @ forward - agents.size[slow, 0] / 2
+        aside = np.abs(away @ np.array([-forward[1], forward[0]]))
+        width = (agents.size[slow, 1] + agents.size[agent, 1]) / 2
+        is_parallel = np.cos(agents.heading[slow, step] - heading) > 0.9
+        in_way = (lanes == name) | ((aside < width + 0.5) & is_parallel)
+        is_free = not (in_way & (gap > -1.0) & (gap < 15.0)).any()
+        if np.hypot(*(network.lanes[name].shape[-1, :2] - front)) < 5.0:
+            onward = _right_of_way(network, name)
+            is_near = np.isin(lanes, list(onward)) & (gap < 40.0)
+            is_free &= bool(onward) and not is_near.any()
+        stands[step] = is_free
     least = round(6.0 / traffic.dt)
     return bool((np.convolve(stands, np.ones(least), mode="valid") > least - 0.5).any())
+
+
+def _right_of_way(network: Network, lane: str) -> set[str]:
+    """Return the lanes that a lane leads to, if it gives way on none of them; else none."""
+    ways = [
+        way
+        for way in network.connections
+        if way.source == lane and way.direction not in {"t", "T"} and way.target in network.lanes
+    ]
+    if any(way.state != "M" or way.light for way in ways):
+        return set()
+    return {name for way in ways for name in (way.via, way.target) if name}
 
 
 _JUDGES = {

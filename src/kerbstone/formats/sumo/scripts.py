@@ -21,6 +21,10 @@ _FULL_BRAKING = 7.5
 """How hard ego brakes in an emergency [m/s²]."""
 _BESIDE = 2.0
 """From how far aside on a vehicle is beside another, not behind it [m]."""
+_INSIDE = 0.8
+"""Who is less than that aside of another is in its lane [m]."""
+_KEEPS_UP = 2.0
+"""Who differs less than that in speed stays beside another while it comes over [m/s]."""
 
 
 def _run_red_light(stage: Stage) -> Script:
@@ -79,7 +83,7 @@ def _brake_hard(stage: Stage) -> Script:
 def _cut_in(stage: Stage) -> Script:
     """Bring a vehicle beside ego a few metres ahead of it, and then into its lane.
 
-    One that follows ego in its lane overtakes it first.
+    One that follows ego in its lane overtakes it first. Ego keeps its lane meanwhile.
     """
     ego = stage.ego
     if ego.speed < 5.0 or not stage.is_on_road(ego):
@@ -89,30 +93,45 @@ def _cut_in(stage: Stage) -> Script:
     if found is None:
         return ()
     actor, beside = found
-    with stage.hold(actor.id):
+    with stage.hold(actor.id, EGO):
+        stage.vehicles.setLaneChangeMode(EGO, NO_LANE_CHANGES)
         stage.vehicles.setLaneChangeMode(actor.id, NO_LANE_CHANGES)
         stage.vehicles.setMaxSpeedLat(actor.id, stage.rng.uniform(1.5, 2.5))
         # It may have to outrun ego for a moment, whatever the limit.
         stage.vehicles.setSpeedFactor(actor.id, 1.4)
         for _ in _seconds(10.0):
             ego, actor = stage.ego, stage.actor(actor.id)
-            if actor.lane.edge != ego.lane.edge or ego.remaining < 2.0 * ego.speed:
+            if actor.lane.edge != ego.lane.edge or ego.remaining < 3.0 * ego.speed:
                 return ()
             ahead, aside = ego.see(actor.front)
             gap = ahead - actor.length
-            if abs(gap - wanted) < 1.5 and abs(aside) > _BESIDE:
+            keeps_up = abs(actor.speed - ego.speed) < _KEEPS_UP
+            if abs(gap - wanted) < 1.5 and abs(aside) > _BESIDE and keeps_up:
                 break
             stage.vehicles.changeLane(actor.id, beside, 1.0)
             if abs(aside) > _BESIDE or ahead < 0:
-                stage.vehicles.setSpeed(actor.id, max(ego.speed + 0.7 * (wanted - gap), 1.0))
+                _keep_gap(stage, ego, actor, wanted)
             yield
         else:
             return ()
-        stage.vehicles.changeLane(actor.id, ego.lane.index, 4.0)
-        stage.vehicles.setSpeed(actor.id, max(ego.speed - 1.0, 3.0))
-        for _ in _seconds(4.0):
+        is_in, least = 0, actor.speed - 1.0
+        for _ in _seconds(8.0):
+            ego, actor = stage.ego, stage.actor(actor.id)
+            is_in += abs(ego.see(actor.front)[1]) < _INSIDE
+            if is_in > 1.0 / STEP:
+                break
+            if actor.lane.edge == ego.lane.edge:
+                stage.vehicles.changeLane(actor.id, ego.lane.index, 1.0)
+            # Ego will brake; who slows down with it does not get over.
+            _keep_gap(stage, ego, actor, wanted, least)
             yield
     return (actor.id, EGO)
+
+
+def _keep_gap(stage: Stage, ego: Actor, actor: Actor, wanted: float, least: float = 1.0) -> None:
+    """Have a vehicle come to a gap ahead of ego's front [m], not below some speed [m/s]."""
+    gap = ego.see(actor.front)[0] - actor.length
+    stage.vehicles.setSpeed(actor.id, max(ego.speed + 0.7 * (wanted - gap), least))
 
 
 def _choose_intruder(stage: Stage, wanted: float) -> tuple[Actor, int] | None:

@@ -16,6 +16,13 @@ from jaxtyping import Bool, Float64
 from kerbstone.errors import InputError
 from kerbstone.formats.files import read_json
 from kerbstone.formats.sumo.events import Attempt, EventKind
+from kerbstone.formats.sumo.lane_entries import (
+    ENTRY,
+    find_changes,
+    find_entry,
+    lanes_ahead,
+    roads_of,
+)
 from kerbstone.formats.sumo.log import SimulatedLog
 from kerbstone.formats.sumo.recordings import Rows, read_stretches
 from kerbstone.formats.sumo.road_map import build_map, read_signals
@@ -247,20 +254,27 @@ def _emergency_braking(motion: _Motion) -> Measure:
 
 
 def _cut_in(motion: _Motion) -> Measure:
-    """On while the vehicle moves into ego's path less than 12 m and 1.2 s ahead of it."""
+    """On while the vehicle changes from the lane beside into ego's way, close ahead of it.
+
+    Ego keeps its lane, and as in Regulation (EU) 2022/1426 what counts is the moment at which the
+    vehicle's side is 0.3 m beyond the marking: then it is less than 12 m and 1.2 s ahead.
+    """
+    gap, speed = motion.gap(0, 1), motion.agents.speed[1]
     _, aside = motion.relative(0, 1)
-    gap, width = motion.gap(0, 1), motion.agents.size[:2, 1].sum() / 2
-    moves = np.gradient(np.abs(aside), motion.clock.dt) < -0.2
-    speed = motion.agents.speed[1]
-    with np.errstate(invalid="ignore"):
-        enters = moves & (np.abs(aside) < width + 1.5) & (np.abs(aside) > 0.3)
-        is_on = enters & (gap > 0) & (gap < 12) & (gap < 1.2 * speed)
-        # It must get into the way in the end, not only come closer.
-        is_in = (np.abs(aside) < 0.5 * width) & (gap > 0)
-    last = np.flatnonzero(is_in)
-    if not last.size:
-        is_on[:] = False
-    return is_on, 0.4, {"gap": gap, "time_gap": gap / np.maximum(speed, 0.1)}
+    width = motion.agents.size[:2, 1].sum() / 2
+    is_on = np.zeros(len(gap), bool)
+    own, dt = motion.lanes[0], motion.clock.dt
+    for step in np.flatnonzero(find_changes(own)).tolist():
+        lane = motion.network.lanes[own[step]]
+        span = find_entry(own, step, motion.agents.centre[0], motion.agents.size[0, 1], lane, dt)
+        if own[step] not in lanes_ahead(motion.lanes[1], span, dt):
+            continue
+        is_close = 0 < gap[span.start] < min(12.0, 1.2 * speed[span.start])
+        settled = slice(step, step + round(ENTRY / dt))
+        with np.errstate(invalid="ignore"):
+            is_in_way = ((np.abs(aside) < width) & (gap > 0))[settled].any()
+        is_on[span] |= is_close and is_in_way
+    return is_on, 0.3, {"gap": gap, "time_gap": gap / np.maximum(speed, 0.1)}
 
 
 def _hidden_pedestrian(motion: _Motion) -> Measure:
@@ -320,9 +334,12 @@ def _tailgating(motion: _Motion) -> Measure:
     """On while the follower is less than 0.7 s behind ego, in its lane, at more than 4 m/s."""
     gap, speed = motion.gap(1, 0), motion.agents.speed[0]
     _, aside = motion.relative(1, 0)
+    own, other = motion.lanes[:2]
+    # Who is straight ahead on a bend, or comes over, may be in the lane beside.
+    is_beside = (own != other) & (roads_of(own) == roads_of(other))
     with np.errstate(invalid="ignore", divide="ignore"):
         time_gap = gap / speed
-        is_on = (speed > 4) & (gap > 0) & (time_gap < 0.7) & (np.abs(aside) < 2)
+        is_on = (speed > 4) & (gap > 0) & (time_gap < 0.7) & (np.abs(aside) < 2) & ~is_beside
     return is_on, 2.0, {"gap": gap, "time_gap": time_gap}
 
 

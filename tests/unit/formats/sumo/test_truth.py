@@ -33,7 +33,7 @@ def network(tmp_path):
     return read_network(tmp_path / "town.net.xml")
 
 
-def confirm(kind, network, *tracks, lanes=None, red=None, start=3.0, end=9.0):
+def confirm(kind, network, *tracks, lanes=None, ego_lanes=None, red=None, start=3.0, end=9.0):
     """Stage an event with made-up motion and return what is found to have happened."""
     count = len(tracks)
     place = np.array([[track[0], track[1]] for track in tracks]).transpose(0, 2, 1)
@@ -53,6 +53,8 @@ def confirm(kind, network, *tracks, lanes=None, red=None, start=3.0, end=9.0):
     names = np.full((count, STEPS), "ab_1", object)
     if lanes is not None:
         names[0] = lanes
+    if ego_lanes is not None:
+        names[1] = ego_lanes
     motion = _Motion(
         clock=Clock(0, 100_000_000, STEPS),
         agents=agents,
@@ -90,24 +92,52 @@ def test_hard_braking_far_from_ego_is_no_event(network):
     assert confirm(EventKind.EMERGENCY_BRAKING, network, leader, cruise(0.0, 8.0)) is None
 
 
+def come_over(gap=6.0, depth=3.2, *, back=False):
+    """Return a car that comes over from the lane beside, and the lane that it is on."""
+    aside = -0.2 - depth * np.clip((TIME - 5.0) / 2.0, 0.0, 1.0)
+    if back:
+        aside += depth * np.clip((TIME - 6.4) / 1.0, 0.0, 1.0)
+    return cruise(gap + CAR[0], 10.0, y=aside), np.where(aside < -1.8, "ab_1", "ab_2")
+
+
 def test_a_change_into_ego_s_lane_close_ahead_is_a_cut_in(network):
-    aside = -0.2 - 3.2 * np.clip((TIME - 5.0) / 2.0, 0.0, 1.0)
-    other = cruise(10.0, 10.0, y=aside)
-    event = confirm(EventKind.CLOSE_CUT_IN, network, other, cruise(0.0, 10.0))
+    other, lanes = come_over()
+    event = confirm(EventKind.CLOSE_CUT_IN, network, other, cruise(0.0, 10.0), lanes=lanes)
     start, end = interval(event)
-    assert 4.8 < start < 5.6
-    assert 6.0 < end < 7.2
+    # Its side is 0.3 m beyond the marking 2.2 m from the lane's middle; the inner half begins at 0.8 m.
+    assert start == pytest.approx(5.65, abs=0.15)
+    assert end == pytest.approx(6.5, abs=0.15)
     assert event.facts["gap"] == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize(
-    ("gap", "depth"),
-    [(30.0, 3.2), (10.0, 1.0)],  # far ahead; close, but only towards the lane
-)
-def test_a_change_far_ahead_or_not_into_the_lane_is_no_cut_in(network, gap, depth):
-    aside = -0.2 - depth * np.clip((TIME - 5.0) / 2.0, 0.0, 1.0)
-    other = cruise(gap, 10.0, y=aside)
-    assert confirm(EventKind.CLOSE_CUT_IN, network, other, cruise(0.0, 10.0)) is None
+@pytest.mark.parametrize("change", [{"gap": 26.0}, {"depth": 1.0}, {"back": True}])
+def test_a_change_far_ahead_or_not_into_the_lane_or_not_for_long_is_no_cut_in(network, change):
+    other, lanes = come_over(**change)
+    ego = cruise(0.0, 10.0)
+    assert confirm(EventKind.CLOSE_CUT_IN, network, other, ego, lanes=lanes) is None
+
+
+def test_a_vehicle_that_keeps_its_lane_does_not_cut_in_though_ego_comes_before_it(network):
+    aside = -3.4 + 3.2 * np.clip((TIME - 5.0) / 2.0, 0.0, 1.0)
+    ego, ego_lanes = cruise(0.0, 10.0, y=aside), np.where(aside < -1.8, "ab_1", "ab_2")
+    other, lanes = cruise(10.0, 10.0, y=-0.2), "ab_2"
+    kind = EventKind.CLOSE_CUT_IN
+    assert confirm(kind, network, other, ego, lanes=lanes, ego_lanes=ego_lanes) is None
+
+
+def test_a_vehicle_does_not_cut_in_where_ego_changes_lanes_meanwhile(network):
+    other, lanes = come_over()
+    ego, kind = cruise(0.0, 10.0), EventKind.CLOSE_CUT_IN
+    change = np.where(TIME < 6.1, "ab_2", "ab_1")
+    assert confirm(kind, network, other, ego, lanes=lanes, ego_lanes=change) is None
+
+
+def test_ego_may_still_be_on_the_road_before_when_a_vehicle_cuts_in(network):
+    other, lanes = come_over()
+    ego, kind = cruise(0.0, 10.0), EventKind.CLOSE_CUT_IN
+    soon, late = (np.where(TIME < until, "za_1", "ab_1") for until in (7.0, 11.9))
+    assert confirm(kind, network, other, ego, lanes=lanes, ego_lanes=soon) is not None
+    assert confirm(kind, network, other, ego, lanes=lanes, ego_lanes=late) is None
 
 
 def test_crossing_the_stop_line_at_red_is_an_event(network):
@@ -190,6 +220,12 @@ def test_following_too_close_is_an_event(network):
     assert confirm(EventKind.TAILGATING, network, cruise(5.0, 10.0), ego) is None
     beside = cruise(12.0, 10.0, y=-0.2)
     assert confirm(EventKind.TAILGATING, network, beside, ego) is None
+
+
+def test_following_too_close_in_the_lane_beside_is_no_event(network):
+    follower, ego = cruise(12.0, 10.0, y=-2.2), cruise(20.0, 10.0)
+    assert confirm(EventKind.TAILGATING, network, follower, ego) is not None
+    assert confirm(EventKind.TAILGATING, network, follower, ego, lanes="ab_2") is None
 
 
 # What a simulation writes
