@@ -13,6 +13,8 @@ from kerbstone.lang.facts import Facts
 
 REACH = 100.0
 """Road users that never come this close to each other are not put together [m]."""
+CLOSEST = "closest"
+"""The key under which facts keep how near each agent that was asked for comes to all others."""
 MOST_BINDINGS = 40_000_000
 
 Limits = dict[tuple[f.Slot, f.Slot], Bool[np.ndarray, "agent agent"]]
@@ -77,7 +79,7 @@ class Bindings:
         self.rows = np.concatenate([self.rows[binding], chosen], axis=1)
         self.owner = self.owner[binding]
 
-    def select(self, chosen: Bool[np.ndarray, " binding"]) -> None:
+    def select(self, chosen: Int64[np.ndarray, " chosen"]) -> None:
         """Keep some of the bindings."""
         self.rows, self.owner = self.rows[chosen], self.owner[chosen]
 
@@ -103,7 +105,7 @@ def closest(
     """
     if len(others) < len(some):
         return closest(facts, others, some).T
-    searched: dict[int, np.ndarray] = facts.keep("closest", dict)
+    searched: dict[int, np.ndarray] = facts.keep(CLOSEST, dict)
     x, y = (facts.keep(("plane", axis), lambda a=axis: _plane(facts, a)) for axis in (0, 1))
     for row in some:
         if row not in searched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.lang import formula as f
@@ -14,6 +15,9 @@ from kerbstone.lang.registry import Signal, known_signals
 from kerbstone.lang.units import NUMBER, UNITS, Dimension
 
 _MOST_PARTS = 5_000
+_DEEPEST = 80
+_MOST_CALLS = 20
+"""How many scenarios call one another."""
 _MOST_SLOTS = 4
 _FEW = 20
 """How many names an error lists."""
@@ -27,6 +31,9 @@ _OPERATORS = {
     "historically": ("always", True),
     "once": ("eventually", True),
 }
+
+RESERVED = frozenset([*_FUNCTIONS, *_OPERATORS, "exists", "forall", "count"])
+"""Words of the language that a call begins with, so that nothing else may be called so."""
 
 Scope = Mapping[str, f.Slot | f.Part]
 
@@ -57,12 +64,20 @@ def compile_query(
     return f.Compiled(print_query(query), slots, body, names_ego)
 
 
+class _Size(NamedTuple):
+    part: f.Part
+    parts: int
+    depth: int
+
+
 class _Compiler:
     def __init__(self, scenarios: Mapping[str, tree.Scenario], source: str) -> None:
         self._scenarios = scenarios
         self._source = source
         self._calls: list[str] = []
         self._count = 0
+        self._depth = 0
+        self._sizes: dict[int, _Size] = {}
 
     def declare(self, variables: Sequence[tree.Variable], scope: Scope) -> tuple[f.Slot, ...]:
         slots: dict[str, f.Slot] = {}
@@ -100,10 +115,34 @@ class _Compiler:
             return part
         raise self._refuse("query-unit", node, f"{part.text} is a claim, where a number is needed")
 
-    def _part(self, node: tree.Node, scope: Scope) -> f.Part:  # noqa: C901, PLR0911, PLR0912 - one case per node
+    def _part(self, node: tree.Node, scope: Scope) -> f.Part:
         self._count += 1
-        if self._count > _MOST_PARTS:
+        self._depth += 1
+        self._limit(node, self._count, self._depth)
+        part = self._build(node, scope)
+        size = self._size(part)
+        self._limit(node, size.parts, size.depth)
+        self._depth -= 1
+        return part
+
+    def _limit(self, node: tree.Node, count: int, depth: int) -> None:
+        if count > _MOST_PARTS:
             raise self._refuse("query-limit", node, "the query is too large with all that it calls")
+        if depth > _DEEPEST:
+            raise self._refuse(
+                "query-limit", node, "the query is too deeply nested with all that it calls"
+            )
+
+    def _size(self, part: f.Part) -> _Size:
+        """Return how large a part is where each use of a `let` counts, as what goes through it does."""
+        if id(part) not in self._sizes:
+            below = [self._size(inner) for inner in part.parts()]
+            count = 1 + sum(size.parts for size in below)
+            depth = 1 + max((size.depth for size in below), default=0)
+            self._sizes[id(part)] = _Size(part, count, depth)
+        return self._sizes[id(part)]
+
+    def _build(self, node: tree.Node, scope: Scope) -> f.Part:  # noqa: C901, PLR0911, PLR0912 - one case per node
         text = print_node(node)
         match node:
             case tree.Number(value, unit):
@@ -224,6 +263,9 @@ class _Compiler:
         if node.name in self._calls:
             why = " calls ".join([*self._calls, node.name])
             raise self._refuse("query-name", node, "a scenario calls itself", why=why)
+        if len(self._calls) >= _MOST_CALLS:
+            why = f"at most {_MOST_CALLS} do"
+            raise self._refuse("query-limit", node, "too many scenarios call one another", why=why)
         names = [parameter.name for parameter in scenario.parameters]
         given = dict(zip(names, node.arguments, strict=False))
         for key, value in node.named:

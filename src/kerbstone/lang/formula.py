@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from kerbstone.lang.registry import Signal
@@ -213,6 +214,7 @@ def walk(part: Part) -> Iterator[Part]:
             waiting.extend(here.parts())
 
 
+@lru_cache(maxsize=1000)
 def slots_of(part: Part) -> frozenset[Slot]:
     """Return the road users that a part is about, without those that it quantifies over."""
     if isinstance(part, Measure | Claim):
@@ -237,6 +239,16 @@ def horizon(part: Part) -> tuple[float, float]:
     return back, ahead
 
 
+def conjuncts(formula: Formula) -> Iterator[Formula]:
+    """Go through the parts that must all hold at a time for a formula to hold then."""
+    if isinstance(formula, Junction) and formula.operator == "and":
+        yield from conjuncts(formula.left)
+        yield from conjuncts(formula.right)
+    else:
+        yield formula
+
+
+@lru_cache(maxsize=1000)
 def necessary(formula: Formula) -> tuple[Formula, ...]:
     """Return parts that must each hold at some time for a formula to hold at any time.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from kerbstone.errors import InputError
 from kerbstone.lang import tree
-from kerbstone.lang.compiler import compile_query
+from kerbstone.lang.compiler import RESERVED, compile_query
 from kerbstone.lang.formula import Compiled
 from kerbstone.lang.parser import parse_library, parse_query
+from kerbstone.lang.registry import known_signals
 
 SUFFIX = ".scenario"
 _MOST_BYTES = 1_000_000
@@ -53,22 +54,40 @@ def read_scenarios(
         try:
             if path.stat().st_size > _MOST_BYTES:
                 raise InputError("query-limit", "the file is too large", where=str(path))
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(
                 "unreadable", "a file of scenarios cannot be read", where=str(path), why=str(error)
             ) from None
         for scenario in parse_library(text, source=str(path)):
-            if scenario.name in scenarios:
+            if taken := _taken(scenario.name, scenarios):
                 raise InputError(
                     "duplicate",
-                    f"there is a scenario {scenario.name!r} already",
+                    f"there is {taken} {scenario.name!r} already",
                     where=f"{path}, {scenario.place}",
                     remedy="give it another name",
                 )
             scenarios[scenario.name] = scenario
-            check_scenario(scenario, scenarios)
+            try:
+                check_scenario(scenario, scenarios)
+            except InputError as error:
+                raise InputError(
+                    error.code,
+                    error.what,
+                    where=f"{path}, {error.where}",
+                    why=error.why,
+                    remedy=error.remedy,
+                ) from None
     return scenarios
+
+
+def _taken(name: str, scenarios: Mapping[str, tree.Scenario]) -> str:
+    """Return what is called so already, empty if nothing is."""
+    if name in scenarios:
+        return "a scenario"
+    if name in known_signals():
+        return "a signal"
+    return "a word of the language" if name in RESERVED else ""
 
 
 def check_scenario(scenario: tree.Scenario, known: Mapping[str, tree.Scenario]) -> Compiled:

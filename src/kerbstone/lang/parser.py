@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,8 @@ def _refuse(error: lark.exceptions.UnexpectedInput, text: str, source: str) -> I
     if isinstance(error, lark.exceptions.UnexpectedToken) and error.token.type != "$END":
         found = f"found {str(error.token)[:40]!r}"
     elif isinstance(error, lark.exceptions.UnexpectedCharacters):
-        found = f"found {error.char!r}"
+        word = re.match(r"\w+|.", text[error.pos_in_stream :])
+        found = f"found {(word[0] if word else error.char)[:40]!r}"
     else:
         found, line, column = "the text ends here", len(lines), len(lines[-1]) + 1
     tokens = getattr(error, "accepts", None) or getattr(error, "expected", None)

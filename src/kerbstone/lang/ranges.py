@@ -39,7 +39,7 @@ class PairRange:
     is_known: Bool[np.ndarray, "agent agent"]
 
 
-class _Bound(NamedTuple):
+class Bound(NamedTuple):
     """Between what a formula's robustness, or a term, lies.
 
     Args:
@@ -54,13 +54,13 @@ class _Bound(NamedTuple):
     high: np.ndarray
     is_known: np.ndarray
 
-    def along(self, pair: tuple[f.Slot, ...]) -> _Bound | None:
+    def along(self, pair: tuple[f.Slot, ...]) -> Bound | None:
         """Return it by another order of its road users; None if it is about others."""
         if self.pair == pair or not self.pair:
             return self
         if self.pair != pair[::-1]:
             return None
-        return _Bound(pair, self.low.T, self.high.T, self.is_known.T)
+        return Bound(pair, self.low.T, self.high.T, self.is_known.T)
 
 
 def key_of(signal: Signal) -> tuple[str, str]:
@@ -104,7 +104,7 @@ def limits_of(needed: Sequence[f.Formula], facts: Facts, floor: float, *, is_sur
     """
     limits: Limits = {}
     for part in needed:
-        bound = _bound_formula(part, facts)
+        bound = bound_formula(part, facts)
         if bound is None or len(bound.pair) != 2:
             continue
         # At the border of holding, an atom is told apart by less than any number.
@@ -116,9 +116,10 @@ def limits_of(needed: Sequence[f.Formula], facts: Facts, floor: float, *, is_sur
     return limits
 
 
-def _bound_formula(  # noqa: PLR0911 - one case per part
+def bound_formula(  # noqa: PLR0911 - one case per part
     part: f.Formula, facts: Facts
-) -> _Bound | None:
+) -> Bound | None:
+    """Return between what the robustness of a formula lies, None where nothing is known of it."""
     match part:
         case f.Claim(_, signal, slots, texts):
             return _bound_signal(signal, slots, texts, facts)
@@ -126,20 +127,20 @@ def _bound_formula(  # noqa: PLR0911 - one case per part
             sides = _align(_bound_term(left, facts), _bound_term(right, facts))
             return None if sides is None else _compare(operator, *sides, margin)
         case f.Negation(_, body):
-            bound = _bound_formula(body, facts)
+            bound = bound_formula(body, facts)
             return None if bound is None else bound._replace(low=-bound.high, high=-bound.low)
         case f.Junction(_, operator, left, right):
-            sides = _align(_bound_formula(left, facts), _bound_formula(right, facts))
+            sides = _align(bound_formula(left, facts), bound_formula(right, facts))
             join = np.minimum if operator == "and" else np.maximum
             return None if sides is None else _join(join, *sides)
         case f.Window(high=float(), body=body) | f.Lasting(body=body):
-            return _somewhen(_bound_formula(body, facts))
+            return _somewhen(bound_formula(body, facts))
         case f.Until(high=float(), right=right):
-            return _somewhen(_bound_formula(right, facts))
+            return _somewhen(bound_formula(right, facts))
     return None
 
 
-def _somewhen(bound: _Bound | None) -> _Bound | None:
+def _somewhen(bound: Bound | None) -> Bound | None:
     """Return the bound of what is never more than what it is about, and may be undefined."""
     if bound is None:
         return None
@@ -147,10 +148,10 @@ def _somewhen(bound: _Bound | None) -> _Bound | None:
     return bound._replace(low=low, is_known=known)
 
 
-def _bound_term(part: f.Term, facts: Facts) -> _Bound | None:
+def _bound_term(part: f.Term, facts: Facts) -> Bound | None:
     match part:
         case f.Constant(value=value):
-            return _Bound((), np.array(value), np.array(value), np.array(True))
+            return Bound((), np.array(value), np.array(value), np.array(True))
         case f.Measure(signal=signal, slots=slots, texts=texts):
             return _bound_signal(signal, slots, texts, facts)
         case f.Operation(operator="min" | "max" as name, left=left, right=right):
@@ -165,14 +166,14 @@ def _bound_term(part: f.Term, facts: Facts) -> _Bound | None:
 
 def _bound_signal(
     signal: Signal, slots: tuple[f.Slot, ...], texts: tuple[str, ...], facts: Facts
-) -> _Bound | None:
+) -> Bound | None:
     if signal.agents != 2 or texts:
         return None
     known: PairRange | None = facts.keep(key_of(signal), lambda: None)
-    return None if known is None else _Bound(slots, known.low, known.high, known.is_known)
+    return None if known is None else Bound(slots, known.low, known.high, known.is_known)
 
 
-def _align(one: _Bound | None, other: _Bound | None) -> tuple[_Bound, _Bound] | None:
+def _align(one: Bound | None, other: Bound | None) -> tuple[Bound, Bound] | None:
     """Return two bounds by the same two road users, None if that cannot be."""
     if one is None or other is None:
         return None
@@ -180,8 +181,8 @@ def _align(one: _Bound | None, other: _Bound | None) -> tuple[_Bound, _Bound] | 
     return None if turned is None else (one, turned)
 
 
-def _join(join: np.ufunc, one: _Bound, other: _Bound) -> _Bound:
-    return _Bound(
+def _join(join: np.ufunc, one: Bound, other: Bound) -> Bound:
+    return Bound(
         one.pair or other.pair,
         join(one.low, other.low),
         join(one.high, other.high),
@@ -189,21 +190,21 @@ def _join(join: np.ufunc, one: _Bound, other: _Bound) -> _Bound:
     )
 
 
-def _subtract(one: _Bound, other: _Bound) -> _Bound:
+def _subtract(one: Bound, other: Bound) -> Bound:
     with np.errstate(invalid="ignore"):
         low, high = one.low - other.high, one.high - other.low
     # The infinite less the infinite may be anything.
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     # It is also undefined, where both are infinite at the same time.
     is_known = one.is_known & other.is_known & np.isfinite(low) & np.isfinite(high)
-    return _Bound(one.pair or other.pair, low, high, is_known)
+    return Bound(one.pair or other.pair, low, high, is_known)
 
 
-def _compare(operator: str, left: _Bound, right: _Bound, margin: float) -> _Bound | None:
+def _compare(operator: str, left: Bound, right: Bound, margin: float) -> Bound | None:
     found = _subtract(left, right)
     low, high, is_known = found.low / margin, found.high / margin, left.is_known & right.is_known
     if operator in (">", ">="):
-        return _Bound(found.pair, low, high, is_known)
+        return Bound(found.pair, low, high, is_known)
     if operator in ("<", "<="):
-        return _Bound(found.pair, -high, -low, is_known)
+        return Bound(found.pair, -high, -low, is_known)
     return None

@@ -115,7 +115,7 @@ class _Inquiry:
                 yield from self._blame_among(body, steps, wanted=wanted, worst=is_throughout)
             case f.Lasting(_, least, body):
                 size = max(round(least / self._facts.dt), 1)
-                steps = self._stretch(body, step, size) if wanted else np.array([step])
+                steps = self._stretch(part, step, size) if wanted else np.array([step])
                 yield from self._blame_among(body, steps, wanted=wanted, worst=True)
             case f.Until(_, low, high, left, right) if wanted:
                 side, at = self._turn(left, right, self._window(step, low, high), step)
@@ -142,14 +142,21 @@ class _Inquiry:
         steps = np.arange(max(first, 0), min(final, last) + 1)
         return steps if steps.size else np.array([step])
 
-    def _stretch(self, body: f.Formula, step: int, size: int) -> Int64[np.ndarray, " step"]:
-        """Return the stretch around a step in which a formula comes nearest to holding."""
-        values = np.nan_to_num(self._robustness(body, wanted=True), nan=-np.inf)
-        first, last = max(step - size + 1, 0), min(step, max(len(values) - size, 0))
+    def _stretch(self, part: f.Lasting, step: int, size: int) -> Int64[np.ndarray, " step"]:
+        """Return the stretch around a step in which a formula comes nearest to holding.
+
+        Where it is known to fail, that is so although what is not known may hold, before the scene
+        and after it too: the robustness is then that of the nearest stretch of this kind.
+        """
+        is_known = not np.isnan(self._robustness(part, wanted=True)[step])
+        unknown = np.inf if is_known else -np.inf
+        values = np.nan_to_num(self._robustness(part.body, wanted=True), nan=unknown)
+        first, last = step - size + 1, step
+        if not is_known:
+            first, last = max(first, 0), min(step, max(len(values) - size, 0))
         starts = np.arange(min(first, last), last + 1)
-        worst = [values[start : start + size].min() for start in starts]
-        start = int(starts[int(np.argmax(worst))])
-        return np.arange(start, min(start + size, len(values)))
+        stretches = [np.arange(max(s, 0), min(s + size, len(values))) for s in starts]
+        return max(stretches, key=lambda steps: values[steps].min())
 
     def _turn(
         self, left: f.Formula, right: f.Formula, window: np.ndarray, step: int

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Shaped
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 Values = Float64[np.ndarray, "#binding time"]
@@ -62,11 +62,29 @@ class Robustness(NamedTuple):
             return Robustness(low, low)
         return Robustness(low, function(self.high, other.high))
 
+    def take(self, rows: np.ndarray, count: int) -> Robustness:
+        """Return it for some of `count` bindings."""
+        low = take(self.low, rows, count)
+        return Robustness(low, low if self.high is self.low else take(self.high, rows, count))
+
     def where(self, present: Bool[np.ndarray, "#binding time"], otherwise: float) -> Robustness:
         """Return it where somebody is present, and a fixed value elsewhere."""
         return Robustness(
             np.where(present, self.low, otherwise), np.where(present, self.high, otherwise)
         )
+
+    def known_where(self, present: Bool[np.ndarray, "#binding time"]) -> Robustness:
+        """Return it where somebody is present, and as undefined elsewhere."""
+        return Robustness(
+            np.where(present, self.low, -np.inf), np.where(present, self.high, np.inf)
+        )
+
+
+def take(
+    values: Shaped[np.ndarray, "#binding time"], rows: np.ndarray, count: int
+) -> Shaped[np.ndarray, "#chosen time"]:
+    """Return the values of some of `count` bindings: the same where all share them."""
+    return values[rows] if len(values) == count else values
 
 
 def always(body: Robustness, first: int, last: int) -> Robustness:

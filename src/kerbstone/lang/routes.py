@@ -88,23 +88,28 @@ class Routes:
         side = found[:, self.lane] > 0
         return _pad(np.where(side | side.T, 1.0, -1.0), -1.0, np.nan)
 
-    @cached_property
-    def merging(self) -> Float64[np.ndarray, "route_plus_2 route_plus_2"]:
-        """How far it is from the start of the row's lane to where the column's route joins [m].
+    def meetings(
+        self, a: Int64[np.ndarray, " pair"], b: Int64[np.ndarray, " pair"]
+    ) -> tuple[Float64[np.ndarray, "pair time"], Float64[np.ndarray, "pair time"]]:
+        """Return how far b's and a's routes go from the starts of their lanes to where they meet [m].
 
-        NaN where neither comes to the other's lane and they never meet, or one is on the other.
+        NaN where they never meet, or where one comes to the other's lane.
         """
-        lanes = np.flatnonzero(np.isfinite(self.ahead).any(axis=0))
-        ahead = self.ahead[:, lanes]
-        known = np.isfinite(ahead).astype(np.float32)
+        count = len(self.lane) + 2
+        code = self.number[b] * np.int32(count) + self.number[a]
+        asked = np.flatnonzero(np.bincount(code.ravel(), minlength=count**2))
+        asked = asked[(asked % count < count - 2) & (asked < count * (count - 2))]
+        ahead = self.ahead[:, np.isfinite(self.ahead).any(axis=0)]
         apart = ~np.isfinite(self.ahead[:, self.lane])
-        row, column = np.nonzero((known @ known.T > 0) & apart & apart.T)
-        found = np.full((len(ahead), len(ahead)), np.nan)
-        for first in range(0, len(row), _BLOCK):
-            part = slice(first, first + _BLOCK)
-            both = ahead[row[part]] + ahead[column[part]]
-            found[row[part], column[part]] = ahead[row[part], both.argmin(axis=1)]
-        return _pad(found, np.nan, np.nan)
+        tables = np.full((2, count**2), np.nan)
+        for first in range(0, len(asked), _BLOCK):
+            row, column = np.divmod(asked[first : first + _BLOCK], count)
+            both = ahead[row] + ahead[column]
+            lane = both.argmin(axis=1)
+            meet = np.isfinite(both.min(axis=1)) & apart[row, column] & apart[column, row]
+            for table, route in zip(tables, (row, column), strict=True):
+                table[asked[first : first + _BLOCK]] = np.where(meet, ahead[route, lane], np.nan)
+        return tables[0].take(code), tables[1].take(code)
 
     @cached_property
     def _beside(self) -> Float64[np.ndarray, "route lane"]:
@@ -146,7 +151,7 @@ def find_routes(road: Road, stays: Stays, valid: Bool[np.ndarray, "agent time"])
         valid: Who is there.
     """
     lanes = np.unique(stays.lane)
-    free = road.reach(lanes, limit=REACH)
+    free = road.onward(lanes, limit=REACH)
     row_of = dict(zip(lanes.tolist(), range(len(lanes)), strict=True))
     length = road.length
     numbers: dict[tuple[int, int], int] = {}

@@ -45,8 +45,14 @@ def answering_code(query: f.Compiled) -> str | None:
 @cache
 def language_version() -> str:
     """Return a digest of all code of the language and of scenes."""
+    return code_version(*_ROOMS)
+
+
+@cache
+def code_version(*packages: str) -> str:
+    """Return a digest of the modules of some packages, without the packages in them."""
     digest = hashlib.blake2b(digest_size=16)
-    for room in _ROOMS:
+    for room in packages:
         sources = (item for item in files(room).iterdir() if item.name.endswith((".py", ".lark")))
         for source in sorted(sources, key=lambda item: item.name):
             digest.update(f"\0{room}/{source.name}\0".encode() + source.read_bytes())

@@ -8,7 +8,7 @@ import signal
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
@@ -100,7 +100,9 @@ class _Worker:
         self.pipe, far = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(function, far))
         self._process.daemon = True
-        self._process.start()
+        # A worker that is still starting must not take an interrupt for its own.
+        with _without_interrupts():
+            self._process.start()
         # Only the worker holds the far end now, so the pipe ends when the worker dies.
         far.close()
         self.is_alive = True
@@ -129,9 +131,24 @@ class _Worker:
         self.pipe.close()
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back interrupts from the keyboard, here and in the processes that are started."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     # An interrupt from the keyboard reaches all processes; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     while True:
         try:
             item = pipe.recv()

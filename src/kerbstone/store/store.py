@@ -13,6 +13,7 @@ from jaxtyping import Float32
 
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.scene import Scene
+from kerbstone.store.layout import CACHES
 from kerbstone.store.listing import finished_logs, list_cached, list_rows, list_scenes
 from kerbstone.store.reader import SceneReader
 from kerbstone.store.runs import Run, record
@@ -239,8 +240,19 @@ class Store:
             kept.index_column(column)
 
     def forget(self, table: str, filter: str) -> int:  # noqa: A002 - SQL's word
-        """Delete rows of "answers" or "columns", which can be computed again; return how many."""
+        """Delete rows of "answers" or "columns", which can be computed again; return how many.
+
+        Raises:
+            InputError: The table is another one, or the condition is wrong.
+        """
         self._check_writable()
+        if table not in CACHES:
+            raise InputError(
+                "usage",
+                f"the rows of {table!r} cannot be forgotten",
+                why="only what can be computed again can",
+                remedy=suggest_name(table, list(CACHES)),
+            )
         kept = self._tables.caches().get(table)
         return 0 if kept is None else kept.delete(filter)
 

@@ -84,6 +84,42 @@ def test_scenarios_that_grow_without_bound_are_refused():
     assert caught.value.code == "query-limit"
 
 
+@pytest.mark.parametrize("count", [21, 60, 1500])
+def test_a_long_chain_of_scenarios_is_refused(count):
+    text = 'scenario s0(car c): "0." stopped(c)\n' + "\n".join(
+        f'scenario s{k}(car c): "{k}." s{k - 1}(c)' for k in range(1, count)
+    )
+    scenarios = {scenario.name: scenario for scenario in parse_library(text)}
+    compile_query(parse_query("car c: s15(c)"), scenarios=scenarios)
+    with pytest.raises(InputError) as caught:
+        compile_query(parse_query(f"car c: s{count - 1}(c)"), scenarios=scenarios)
+    assert caught.value.code == "query-limit"
+
+
+def test_what_scenarios_nest_together_is_limited():
+    deep = "not (" * 25 + "{}" + ")" * 25
+    text = 'scenario s0(car c): "0." stopped(c)\n' + "\n".join(
+        f'scenario s{k}(car c): "{k}." {deep.format(f"s{k - 1}(c)")}' for k in range(1, 10)
+    )
+    scenarios = {scenario.name: scenario for scenario in parse_library(text)}
+    compile_query(parse_query("car c: s2(c)"), scenarios=scenarios)
+    with pytest.raises(InputError, match="nested") as caught:
+        compile_query(parse_query("car c: s9(c)"), scenarios=scenarios)
+    assert caught.value.code == "query-limit"
+
+
+@pytest.mark.parametrize("operator", ["and", "or", "implies"])
+def test_names_that_double_at_each_use_are_limited(operator):
+    def query(levels):
+        lets = "".join(f"let a{k} = a{k - 1} {operator} a{k - 1} in " for k in range(1, levels))
+        return f"car c: let a0 = stopped(c) in {lets}a{levels - 1}"
+
+    compile_query(parse_query(query(8)))
+    with pytest.raises(InputError) as caught:
+        compile_query(parse_query(query(14)))
+    assert caught.value.code == "query-limit"
+
+
 def test_the_names_of_a_scenario_do_not_meet_those_of_its_caller():
     text = "vehicle w, car v: both(w, v)"
     compiled = compile_query(parse_query(text), scenarios=LIBRARY)

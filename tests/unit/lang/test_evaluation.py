@@ -14,6 +14,7 @@ from kerbstone.lang import (
     compile_query,
     evaluate,
     evaluation,
+    frames,
     parse_query,
     tree,
 )
@@ -136,11 +137,12 @@ class Reference:
                 return None if None in held else float(sum(held))
         raise TypeError(node)
 
-    def users(self, variable, body, names):
+    def users(self, variable, body, names, *, is_for_all=False):
         rows = set(np.flatnonzero(self.agents.is_kind(*sorted(KINDS[variable.kind]))).tolist())
         others = {names[name] for name in free_names(body) if name in names}
         others = {row for row in others if isinstance(row, int)}
-        return [r for r in sorted(rows - others) if all(self.near(r, o) for o in others)]
+        rows = sorted(rows - others)
+        return [r for r in rows if is_for_all or all(self.near(r, o) for o in others)]
 
     def holds(self, node, names, t):
         if not 0 <= t < self.steps:
@@ -166,11 +168,15 @@ class Reference:
                 return all_of([a, b]) if operator == "and" else any_of([a, b])
             case tree.Temporal(operator, window, body):
                 times = self.times(operator, window, body, names, t)
+                if not times:
+                    return None
                 held = [self.holds(body, names, k) for k in times]
                 return all_of(held) if operator in ("always", "historically") else any_of(held)
             case tree.Until(window, left, right):
                 if window is None:
                     times = self.times("always", None, node, names, t)
+                    if not times:
+                        return None
                     before = {k: [j for j in times if j < k] for k in times}
                 else:
                     low, high = round(window.low.value / DT), round(window.high.value / DT)
@@ -199,7 +205,7 @@ class Reference:
             case tree.Quantifier(operator, (variable,), body):
                 held = [
                     self.holds(body, {**names, variable.name: row}, t)
-                    for row in self.users(variable, body, names)
+                    for row in self.users(variable, body, names, is_for_all=operator == "forall")
                     if self.there(row, t)
                 ]
                 return any_of(held) if operator == "exists" else all_of(held)
@@ -373,7 +379,7 @@ def test_further_road_users_out_of_reach_change_nothing_that_holds(quantifier, m
     for seed in range(10):
         facts = Facts(random_scene(seed, agents=7))
         near = evaluate(query, facts).holds
-        monkeypatch.setattr(evaluation, "_FAR", -1e9)
+        monkeypatch.setattr(frames, "_FAR", -1e9)
         np.testing.assert_array_equal(near, evaluate(query, facts).holds)
         monkeypatch.undo()
 
@@ -396,15 +402,17 @@ def test_many_bindings_are_evaluated_in_blocks_with_the_same_result(monkeypatch)
     text = "any v, any w: exists(any u: speed(u) > speed(v) and speed(u) > speed(w))"
     query = compile_query(parse_query(text))
     whole = evaluate(query, facts)
-    monkeypatch.setattr(evaluation, "_BLOCK", 40)
+    monkeypatch.setattr(frames, "BLOCK", 40)
     parts = evaluate(query, facts)
     np.testing.assert_array_equal(parts.rows, whole.rows)
     np.testing.assert_array_equal(parts.robustness, whole.robustness)
 
 
-@pytest.mark.parametrize("name", ["_MOST_VALUES", "_MOST_CELLS"])
-def test_a_query_that_asks_for_too_much_is_refused(monkeypatch, name):
-    monkeypatch.setattr(evaluation, name, 100)
+@pytest.mark.parametrize(
+    ("module", "name"), [(evaluation, "_MOST_VALUES"), (frames, "_MOST_CELLS")]
+)
+def test_a_query_that_asks_for_too_much_is_refused(monkeypatch, module, name):
+    monkeypatch.setattr(module, name, 100)
     query = compile_query(parse_query("any v, any w: speed(v) > speed(w) and not stopped(v)"))
     with pytest.raises(InputError) as caught:
         evaluate(query, Facts(random_scene(1)))

@@ -101,3 +101,11 @@ def test_named_scenarios_are_read_with_their_arguments_and_meaning():
     assert scenario.parameters[1].default == tree.Name("ego")
     assert scenario.parameters[2].default == tree.Number(5.0, "m")
     assert parse_library(print_scenario(scenario)) == (scenario,)
+
+
+@pytest.mark.parametrize("word", ["not", "and", "let", "until"])
+def test_a_word_of_the_language_is_no_name(word):
+    with pytest.raises(InputError) as caught:
+        parse_query(f"car c: stopped(c) until {word} (moving(c))")
+    assert caught.value.why.startswith(f"found '{word}'")
+    parse_query(f"car {word}ing: stopped({word}ing)")

@@ -100,3 +100,12 @@ def test_a_map_without_lanes_has_none():
     assert not road.is_driven.any()
     assert road.crosswalks.holds(np.array([[3.0, 1.0], [9, 9]])).tolist() == [True, False]
     assert not road.sidewalks
+
+
+def test_what_is_kept_of_the_way_ahead_is_what_would_be_searched():
+    road = road_of(crossing_road())
+    for lanes in ([0, 3, 5], [5, 1, 3, 2], []):
+        rows = np.array(lanes, np.int64)
+        for limit in (40.0, 200.0):
+            expected = road.reach(rows, limit=limit)
+            np.testing.assert_array_equal(road.onward(rows, limit=limit), expected)

@@ -66,3 +66,17 @@ def test_routes_are_shared_by_those_who_go_the_same_way():
     scene = stage(crossing_road(), tracks)
     stays, routes = Facts(scene).stays, Facts(scene).routes
     assert len(routes.lane) < len(stays.lane)
+
+
+def test_two_routes_meet_at_one_place_whoever_of_them_asks():
+    tracks = [
+        Track(name, drive(way_through(arm, way), start=60, speed=6.0))
+        for name, arm, way in (("a", "west", "through"), ("b", "south", "right"), ("c", "east", "through"))
+    ]  # fmt: skip
+    routes = Facts(stage(crossing_road(), tracks)).routes
+    first, second = np.array([0, 1, 0, 2]), np.array([1, 0, 2, 0])
+    own, other = routes.meetings(first, second)
+    np.testing.assert_array_equal(own[::2], other[1::2])
+    np.testing.assert_array_equal(own[1::2], other[::2])
+    assert np.isfinite(own[0, 0])
+    assert np.isnan(own[2]).all(), "they go opposite ways"

@@ -654,6 +654,42 @@ def test_turns_across_the_oncoming_traffic_are_found_where_one_drives_on_the_lef
     assert ("v", "w") in {who for who, _, _ in matches("unprotected_left_turn", mirrored(scene))}
 
 
+def test_who_keeps_its_lane_does_not_cut_in_on_one_that_changes_lanes_behind_it():
+    scene = street(Track("w", changes(44.5)), Track("v", on(EAST, 55)))
+    assert matches("cut_in", scene) == []
+
+
+def test_who_changes_lanes_beside_another_does_not_cut_in():
+    scene = street(Track("w", on(EAST, 40)), Track("v", changes(42)))
+    assert matches("cut_in", scene) == []
+
+
+@pytest.mark.parametrize(
+    ("ahead", "offset", "is_found"),
+    [
+        (7, 0.0, False),
+        (7, -2.2, False),  # its middle is in the lane beside, and it is in the way
+        (7, -4.5, True),
+        (30, 0.0, False),  # across a junction
+        (60, 0.0, True),
+    ],
+)
+def test_who_stands_behind_others_has_not_stopped_on_its_own(ahead, offset, is_found):
+    v = Track("v", on(EAST, 60, 0, offset=-1.2))
+    w = Track("w", on(EAST, 60 + ahead, 0, offset=offset))
+    assert (("v",) in {who for who, _, _ in matches("stopped_in_lane", street(v, w))}) == is_found
+
+
+def test_who_follows_closely_goes_on_to_where_the_other_turns_off():
+    # As the lanes fork nobody follows any more, but the gap stays what it was.
+    scene = crossing(
+        Track("w", through("west", "through", 62, 8.0)),
+        Track("v", through("west", "left", 53, 8.0)),
+    )
+    found = {who for who, _, _ in matches("tailgating", scene)}
+    assert ("v", "w") in found
+
+
 def mirrored(scene: Scene) -> Scene:
     """Return a scene in a mirror: left-hand traffic."""
 

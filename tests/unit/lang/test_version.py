@@ -42,11 +42,11 @@ def test_another_source_is_another_version(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "signals.py").write_text("a = 1")
     monkeypatch.setattr(version, "files", lambda _: folder)
-    before = version.language_version.__wrapped__()
+    before = version.code_version.__wrapped__("room")
     (folder / "notes.txt").write_text("nothing of importance")
-    assert version.language_version.__wrapped__() == before
+    assert version.code_version.__wrapped__("room") == before
     (folder / "signals.py").write_text("a = 2")
-    assert version.language_version.__wrapped__() != before
+    assert version.code_version.__wrapped__("room") != before
 
 
 def test_a_signal_from_elsewhere_counts_with_its_source(foreign):

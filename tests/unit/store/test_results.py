@@ -54,6 +54,13 @@ def test_a_table_that_was_never_written_is_empty(store):
     assert store.forget("columns", "true") == 0
 
 
+@pytest.mark.parametrize("table", ["findings", "matches", "scenes", "anwsers"])
+def test_only_what_can_be_computed_again_is_forgotten(store, table):
+    with pytest.raises(InputError) as caught:
+        store.forget(table, "true")
+    assert caught.value.code == "usage"
+
+
 @pytest.mark.parametrize(
     ("column", "values"),
     [("floats", [[1.0, 2.0, -0.0]]), ("scene_part", [8]), ("name", ["road"]), ("shape", [[3, 2]])],

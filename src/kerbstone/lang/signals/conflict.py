@@ -65,7 +65,8 @@ def time_to_collision_turning(facts: Facts, a: Rows, b: Rows) -> Values:
 def time_headway(facts: Facts, a: Rows, b: Rows) -> Values:
     """Time until b's front is where a's rear is now, along the lane, at b's speed.
 
-    Inf where b stands or reverses, and where a is not ahead of b; undefined where `gap` is.
+    Inf where b stands or reverses, and where a is not ahead of b, or partly beside it; undefined
+    where `gap` is.
     """
     time = gap(facts, a, b)
     pair, step = np.nonzero(~np.isnan(time))

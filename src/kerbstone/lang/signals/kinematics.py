@@ -105,8 +105,8 @@ def time_stopped(facts: Facts) -> Values:
     speeds = facts.agents.speed
     still = speeds < _STILL
     step = np.arange(facts.steps)
-    last_moved = np.maximum.accumulate(np.where(still, -1, step), axis=1)
-    return np.where(np.isnan(speeds), np.nan, (step - last_moved) * facts.dt)
+    since = np.maximum.accumulate(np.where(still, 0, step + 1), axis=1)
+    return np.where(np.isnan(speeds), np.nan, np.maximum(step - since, 0) * facts.dt)
 
 
 @signal(unit="m", margin=2.0)

@@ -15,6 +15,7 @@ from kerbstone.lang.facts import Facts
 from kerbstone.lang.kinds import DRIVERS
 from kerbstone.lang.leaders import half_lengths, leaders_of
 from kerbstone.lang.registry import signal
+from kerbstone.lang.signals.kinematics import forward_speed
 from kerbstone.scene import Kind, LaneKind, angle_difference
 
 Rows = Int64[np.ndarray, " pair"]
@@ -152,14 +153,9 @@ def merging_lanes(facts: Facts, a: Rows, b: Rows) -> PairValues:
     routes, places = facts.routes, facts.places
     if routes is None or places is None:
         return np.full((len(a), facts.steps), np.nan)
-    out = _false(facts, a, b)
-    own = routes.look_up(routes.merging, a, b)
-    pair, step = np.nonzero(~np.isnan(own))
-    other = routes.merging[routes.number[a[pair], step], routes.number[b[pair], step]]
-    near = own[pair, step] - places.s[b[pair], step] <= _MERGE
-    near &= other - places.s[a[pair], step] <= _MERGE
-    out[pair[near], step[near]] = 1.0
-    return out
+    own, other = routes.meetings(a, b)
+    near = (own - places.s[b] <= _MERGE) & (other - places.s[a] <= _MERGE)
+    return np.where(near, 1.0, _false(facts, a, b))
 
 
 @signal(agents=2, unit="m", margin=2.0)
@@ -186,11 +182,12 @@ def gap(facts: Facts, a: Rows, b: Rows) -> PairValues:
 
 @signal(agents=2, margin=1.0)
 def following(facts: Facts, a: Rows, b: Rows) -> PairValues:
-    """Drives behind b, the next ahead in its lane, within 5 m and 4 s; both move."""
+    """Drives behind b, the next ahead in its lane, within 5 m and 4 s; both move, and forwards."""
     out = _false(facts, a, b)
     leaders = leaders_of(facts)
     pair, step = np.nonzero(leaders.row[a] == b[:, None])
-    speed, half = facts.agents.speed, half_lengths(facts)
+    speed = facts.keep(("forward_speed", ()), lambda: forward_speed(facts))
+    half = half_lengths(facts)
     own, other = speed[a[pair], step], speed[b[pair], step]
     space = leaders.along[a[pair], step] - half[a[pair]] - half[b[pair]]
     seconds, metres = _FOLLOWED

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.lang.facts import Facts
 from kerbstone.lang.registry import signal
-from kerbstone.lang.signals.kinematics import yaw_rate
+from kerbstone.lang.signals.kinematics import forward_speed, yaw_rate
 from kerbstone.lang.signals.pairs import extents, lateral_gap, turn_between
 
 Rows = Int64[np.ndarray, " pair"]
@@ -31,13 +31,14 @@ _FAINT = 0.02
 
 @signal(agents=2, margin=1.0)
 def in_path(facts: Facts, a: Rows, b: Rows) -> Values:
-    """In the strip that b sweeps in the next 3 s at its present speed and turn rate."""
+    """In the strip that b sweeps in the next 3 s at its present speed and turn rate, or backwards."""
     x, y = facts.offsets(a, b)
     speed = facts.agents.speed
     rate = facts.keep(("yaw_rate", ()), lambda: yaw_rate(facts))
+    sense = np.where(facts.keep(("forward_speed", ()), lambda: forward_speed(facts)) < 0, -1.0, 1.0)
     moving = speed >= _SLOWEST
     bend = np.clip(
-        np.where(moving, rate / np.where(moving, speed, 1.0), 0.0), -_TIGHTEST, _TIGHTEST
+        np.where(moving, rate / np.where(moving, sense * speed, 1.0), 0.0), -_TIGHTEST, _TIGHTEST
     )
     bend = np.nan_to_num(bend)[b]
     # Along and beside the arc; one that is all but straight is straight.
@@ -52,6 +53,7 @@ def in_path(facts: Facts, a: Rows, b: Rows) -> Values:
     across = (np.abs(np.sin(turn)) * size[a, 0, None] + np.abs(np.cos(turn)) * size[a, 1, None]) / 2
     front, half = size[b, 0, None] / 2, size[b, 1, None] / 2
     inside = half + across - np.abs(aside)
+    along = sense[b] * along
     before, within = (along - front) / 2, (front + speed[b] * _AHEAD - along) / 5
     return np.minimum(np.minimum(inside, before), within)
 

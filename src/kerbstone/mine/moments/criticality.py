@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64
 
+from kerbstone.errors import InputError
 from kerbstone.lang import Compiled, Facts, evaluate
 from kerbstone.lang.formula import Comparison
 from kerbstone.lang.library import prepare
@@ -77,7 +78,8 @@ class Criticality:
         if time < LONGEST_TIME:
             parts.append("they touch" if time <= 0 else f"time to collision {time:.2g} s")
         if 0 < braking < np.inf:
-            parts.append(f"required deceleration {braking:.2g} m/s2")
+            digits = ".0f" if braking >= 10 else ".2g"
+            parts.append(f"required deceleration {braking:{digits}} m/s2")
         if unsafe > 0:
             parts.append(f"closer than RSS allows for {unsafe:.0%} of the time")
         return tuple(parts)
@@ -112,8 +114,10 @@ def assess(
         on_result: Called with each log as it is done.
 
     Raises:
-        InputError: Some logs could not be assessed; the others are.
+        InputError: There is no scene, or some logs could not be assessed; the others are.
     """
+    if not store.scenes(["id"]).num_rows:
+        raise InputError("empty", "the store holds no scenes", where=store.uri)
     return fill_table(
         store,
         TABLE,

@@ -7,13 +7,14 @@ holds exactly what would be derived, so a query answers the same with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from kerbstone.lang import Facts, formula, known_signals
+from kerbstone.lang.bindings import CLOSEST
 from kerbstone.lang.ranges import measure_range
-from kerbstone.lang.version import language_version
+from kerbstone.lang.version import code_version, language_version
 from kerbstone.mine.search import packing
 from kerbstone.mine.search.packing import Packing, Row
 from kerbstone.scene import Scene
@@ -104,16 +105,17 @@ class Columns:
                 self._note(part, name, kept.pack(facts.kept(kept.key), facts.agents.valid))
 
     def take_ranges(self, facts: Facts, part: int) -> None:
-        """Derive the ranges of signals between road users, and note them."""
+        """Derive the ranges of signals between road users and how near these come, and note them."""
         signals = known_signals()
         for name in RANGES:
             found = measure_range(signals[name], facts)
             self._note(part, _range_name(name), packing.pack_range(found, facts.agents.valid))
+        self._note(part, CLOSEST, packing.pack_closest(facts))
 
     def write(self) -> None:
         """Write what was noted into the store, unless it is a store as it was."""
         if self._new and self._store.pinned is None:
-            version = {"version": language_version()}
+            version = {"version": columns_version()}
             self._store.append("columns", [row | version for row in self._new])
         self._new.clear()
 
@@ -121,23 +123,20 @@ class Columns:
         self._new.append(row | {"scene_part": part, "name": name})
 
     def _find(self, scene: Scene, part: int, key: Any) -> Any:
-        is_range = isinstance(key, tuple) and key[0] == "range"
-        name = _range_name(key[1]) if is_range else _NAMES.get(key)
-        if name is None or (is_range and key[1] not in RANGES):
+        column = _column_of(key)
+        if column is None:
             return None
+        name, unpack = column
         if name not in self._loaded:
             self._read(self._wanted if name in self._wanted else {name})
         row = self._loaded[name].get(part)
-        if row is None or not len(row["shape"]):
-            return None
-        unpack = packing.unpack_range if is_range else DERIVED[name].unpack
-        return unpack(row, scene.agents.valid)
+        return None if row is None or not len(row["shape"]) else unpack(row, scene.agents.valid)
 
     def _read(self, names: Iterable[str]) -> None:
         parts, some = ", ".join(map(str, self._parts)), ", ".join(f"'{name}'" for name in names)
         rows = self._store.cached(
             "columns",
-            f"name IN ({some}) AND version = '{language_version()}' AND scene_part IN ({parts})",
+            f"name IN ({some}) AND version = '{columns_version()}' AND scene_part IN ({parts})",
         )
         self._loaded |= {name: {} for name in names}
         for row in rows:
@@ -145,10 +144,11 @@ class Columns:
 
 
 def wanted_by(query: formula.Compiled) -> frozenset[str]:
-    """Return the names of the ranges of all signals that a query measures."""
+    """Return the names of the columns of pairs that a query looks at."""
     parts = formula.walk(query.body)
     signals = {p.signal.name for p in parts if isinstance(p, formula.Measure | formula.Claim)}
-    return frozenset(map(_range_name, signals & set(RANGES)))
+    pairs = {CLOSEST} if len(query.slots) + query.names_ego > 1 else set()
+    return frozenset({*pairs, *map(_range_name, signals & set(RANGES))})
 
 
 def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:
@@ -158,13 +158,11 @@ def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:
         store: The store.
         parts: The versions of scenes.
     """
-    rows = store.rows(
-        "columns", f"version = '{language_version()}'", columns=["scene_part", "name"]
-    )
+    rows = store.rows("columns", f"version = '{columns_version()}'", columns=["scene_part", "name"])
     present: dict[int, set[str]] = {}
     for part, name in zip(*(column.to_pylist() for column in rows.columns), strict=True):
         present.setdefault(part, set()).add(name)
-    wanted = {*DERIVED, *map(_range_name, RANGES)}
+    wanted = {*DERIVED, CLOSEST, *map(_range_name, RANGES)}
     missing = {part: wanted - present.get(part, set()) for part in parts}
     return {part: names for part, names in missing.items() if names}
 
@@ -173,6 +171,21 @@ def derive_columns(facts: Facts) -> None:
     """Derive all that is kept of a scene, but for ranges."""
     for kept in DERIVED.values():
         facts.keep(kept.key, partial(kept.derive, facts))
+
+
+def _column_of(key: Any) -> tuple[str, Callable[[Row, packing.Valid], Any]] | None:
+    """Return in which column there is what facts keep under a key, and how it is unpacked."""
+    if key == CLOSEST:
+        return CLOSEST, packing.unpack_closest
+    if isinstance(key, tuple) and key[0] == "range":
+        return (_range_name(key[1]), packing.unpack_range) if key[1] in RANGES else None
+    name = _NAMES.get(key)
+    return None if name is None else (name, DERIVED[name].unpack)
+
+
+def columns_version() -> str:
+    """Return a digest of the code that derives columns and packs them."""
+    return f"{language_version()}-{code_version(__package__)}"
 
 
 def _range_name(signal: str) -> str:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kerbstone.errors import InputError, KerbstoneError
-from kerbstone.lang.version import language_version
-from kerbstone.mine.search.columns import Columns, derive_columns, missing_columns
+from kerbstone.mine.search.columns import Columns, columns_version, derive_columns, missing_columns
 from kerbstone.mine.search.workplace import AT_ONCE, Place, Scenes, cut, open_at
 from kerbstone.store import Store, parallel_map
 
@@ -78,7 +77,7 @@ def index_store(
             else:
                 failed += outcome
             on_result(len(work.scenes))
-        road.forget("columns", f"version != '{language_version()}'")
+        road.forget("columns", f"version != '{columns_version()}'")
         road.index_column("columns", "scene_part")
         run.metrics |= {"scenes": len(waiting) - len(failed), "failed": len(failed)}
         if failed:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from kerbstone.lang import Facts, known_signals
+from kerbstone.lang.bindings import closest
 from kerbstone.lang.leaders import Leaders, leaders_of
 from kerbstone.lang.ranges import PairRange
 from kerbstone.lang.signals.places import is_in_intersection
@@ -147,6 +148,20 @@ def unpack_range(row: Row, valid: Valid) -> PairRange:
     low.ravel()[pairs], high.ravel()[pairs] = row["floats"].reshape(2, -1)
     is_known.ravel()[pairs] = known > 0
     return PairRange(low, high, is_known)
+
+
+def pack_closest(facts: Facts) -> Row:
+    """Return how near every two road users ever come: each pair once."""
+    everyone = np.arange(len(facts.agents))
+    apart = closest(facts, everyone, everyone)
+    return _row(apart.shape, [apart[np.triu_indices(len(apart))]], [])
+
+
+def unpack_closest(row: Row, valid: Valid) -> dict[int, Float64[np.ndarray, " agent"]]:
+    """Return what `pack_closest` took, by the row of each road user."""
+    apart = np.zeros((len(valid), len(valid)))
+    apart[np.triu_indices(len(valid))] = row["floats"]
+    return dict(enumerate(np.maximum(apart, apart.T)))
 
 
 def _measure(name: str, facts: Facts) -> Float64[np.ndarray, "agent time"]:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64
 from kerbstone.errors import KerbstoneError
 from kerbstone.lang import Compiled
 from kerbstone.lang.expansion import expand
-from kerbstone.lang.version import answering_code
+from kerbstone.lang.version import answering_code, code_version
 from kerbstone.mine.search.answering import FLOOR, Batch, Limits, answer_scenes
 from kerbstone.mine.search.answers import Answers, keep_answers, known_answers
 from kerbstone.scene import NS_PER_S
@@ -140,7 +140,8 @@ def question_key(query: Compiled, *, near_misses: int) -> str:
     code = answering_code(query)
     if code is None:
         return ""
-    text = f"{expand(query)}\0{code}\0{FLOOR}\0{_limits(0, near_misses).near_misses}"
+    limits = f"{FLOOR}\0{_limits(0, near_misses).near_misses}"
+    text = f"{expand(query)}\0{code}\0{code_version(__package__)}\0{limits}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

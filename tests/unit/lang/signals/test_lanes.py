@@ -262,6 +262,12 @@ def test_following_needs_a_driver_who_moves_within_four_seconds(start, speed, ki
     assert holds("following", scene, "a", "b")[0] == follows
 
 
+def test_nobody_follows_who_reverses():
+    backs = Track("b", drive(EAST, start=90, speed=-2.0), heading=0.0)
+    scene = stage(straight_road(), [Track("a", drive(EAST, start=50, speed=10)), backs])
+    assert not holds("following", scene, "a", "b").any()
+
+
 def test_a_trailer_follows_nobody_but_is_followed():
     scene = stage(
         straight_road(),

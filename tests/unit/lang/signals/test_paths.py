@@ -88,5 +88,20 @@ def test_in_path_follows_a_bend():
     assert not holds("in_path", straight_on, bend)[5:40].any()
 
 
+def test_who_reverses_sweeps_the_strip_behind_it():
+    turned = np.full((2, len(T)), np.pi)
+    for gap, inside in ((-10, False), (10, True), (20, False)):
+        # It drives east with its front to the west.
+        assert holds("in_path", EGO + np.array([gap, 0.0]), EGO, heading=turned)[10] == inside
+    radius, rate = 20.0, 0.4
+    angle = rate * T
+    bend = radius * np.stack([np.sin(angle), 1 - np.cos(angle)], axis=-1)
+    ahead = radius * np.stack([np.sin(angle + 0.7), 1 - np.cos(angle + 0.7)], axis=-1)
+    backwards = np.stack([angle + 0.7, angle]) + np.pi
+    assert holds("in_path", ahead, bend, heading=backwards)[5:40].all()
+    straight_on = bend + 13 * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    assert not holds("in_path", straight_on, bend, heading=backwards)[5:40].any()
+
+
 def test_what_stands_sweeps_nothing():
     assert not holds("in_path", straight((8, 0), (0, 0)), straight((0, 0), (0, 0))).any()

@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from kerbstone.errors import InputError
+from kerbstone.mine import rare
 from kerbstone.mine.moments import criticality as module
 from kerbstone.mine.moments.criticality import assess, assess_scene, read_criticality
 from kerbstone.scene import Kind
+from kerbstone.store import Store
 from roads import EAST, Track, drive, stage, stand
 from streets import street
 
@@ -136,3 +139,9 @@ def test_it_is_said_in_words():
         agents=np.array([None], object),
     )
     assert one.say(0) == ("time to collision 1.2 s", "closer than RSS allows for 50% of the time")
+
+
+def test_a_store_without_scenes_is_told(tmp_path):
+    with pytest.raises(InputError, match="no scenes") as caught:
+        rare(Store.create(str(tmp_path / "road")), by="criticality")
+    assert caught.value.code == "empty"

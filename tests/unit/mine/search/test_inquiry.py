@@ -1,6 +1,7 @@
 """Findings: what is found, in which order, why, and that it is written down once."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -210,3 +211,61 @@ def test_of_equals_the_longer_comes_first(streets):
     alike = [m for m in found.matches if m.robustness == found.matches[-1].robustness]
     lengths = [m.last - m.first for m in alike]
     assert lengths == sorted(lengths, reverse=True)
+
+
+def test_a_search_that_was_stopped_ends_as_if_it_had_not_been(streets, tmp_path, monkeypatch):
+    other = Store.open(str(shutil.copytree(streets.uri, tmp_path / "other")))
+    whole = find(FAST, streets)
+    monkeypatch.setattr("kerbstone.mine.search.answering.AT_ONCE", 2)
+
+    def stop(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find(FAST, other, on_result=stop)
+    assert other.rows("findings").num_rows == 0
+    assert other.runs().to_pylist()[-1]["outcome"] != "done"
+    told = []
+    found = find(FAST, other, on_start=told.append)
+    assert told == [4]
+    assert found.to_dict(traces=True) | {"run": ""} == whole.to_dict(traces=True) | {"run": ""}
+
+
+def test_an_empty_store_has_a_finding_of_nothing_which_is_kept_too(store):
+    found = find(FAST, store)
+    assert (found.total, found.matches, found.scenes, found.seconds) == (0, (), 0, 0.0)
+    assert_alike(find_finding(store, found.id), found)
+    put_scenes(store, "log", street("made/0", speed=11.0))
+    assert find(FAST, store).total > 0
+
+
+def test_more_matches_than_are_kept_of_a_scene_are_counted_and_listed_when_asked_for(store):
+    scene = street("many/0", oncoming=6)
+    put_scenes(store, "many", scene)
+    text = "any a, any b: speed(a) > 1 m/s"
+    few, all_of_them = find(text, store, top=3), find(text, store, top=500)
+    assert (len(few.matches), few.total) == (3, all_of_them.total)
+    assert len(all_of_them.matches) == all_of_them.total > 3
+    first = [(m.robustness, m.witnesses) for m in few.matches]
+    assert first == [(m.robustness, m.witnesses) for m in all_of_them.matches[:3]]
+
+
+@pytest.mark.parametrize(
+    "name", ["a b/c", "ä/日本", 'it\'s/"x"', "x/[bold]", "x/%; --", "a/" + "y" * 200]
+)
+def test_scenes_of_any_name_are_found_kept_and_read(store, name):
+    put_scenes(store, name, street(name, speed=12.0, log=name))
+    found = find(FAST, store)
+    assert {match.scene for match in found.matches} == {name}
+    assert_alike(find_finding(Store.open(store.uri), found.id), found)
+    assert store.scene(found.matches[0].scene).id == name
+
+
+def test_a_scene_that_came_and_went_is_searched_as_it_is_now(streets):
+    before = find(FAST, streets)
+    put_scenes(streets, "plain-2", street("plain/2", speed=5.0, log="plain-2"), fingerprint="2")
+    after = find(FAST, streets)
+    assert (before.total, after.total) == (3, 0)
+    assert before.id != after.id
+    # The old one still tells what was found then.
+    assert_alike(find_finding(streets, before.id), before)

@@ -112,6 +112,14 @@ def test_other_code_is_asked_anew(streets, monkeypatch, asked):
     assert asked
 
 
+def test_other_code_of_the_search_asks_anew(streets, monkeypatch, asked):
+    search_store(prepare(BRAKES), streets)
+    asked.clear()
+    monkeypatch.setattr("kerbstone.mine.search.search.code_version", lambda _: "another")
+    search_store(prepare(BRAKES), streets)
+    assert asked
+
+
 def test_scenes_without_the_road_users_of_the_query_are_passed_over(streets, asked):
     found = search_store(prepare(CLOSE), streets)
     assert sorted(asked) == ["walk/0", "walk/1"]
@@ -215,7 +223,7 @@ def test_a_query_that_no_scene_can_answer_is_told_at_once(streets):
 
 
 def test_a_query_too_large_for_a_scene_fails_there_alone(streets, monkeypatch):
-    monkeypatch.setattr("kerbstone.lang.evaluation._MOST_CELLS", 1000)
+    monkeypatch.setattr("kerbstone.lang.frames._MOST_CELLS", 1000)
     found = search_store(prepare(BRAKES), streets)
     ((name, error),) = found.failed
     assert (name, error.code) == ("brake/0", "query-limit")
