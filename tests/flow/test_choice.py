@@ -108,6 +108,44 @@ def test_coverage_counts_and_draws(road, library, tmp_path):
     assert "There" not in table
 
 
+def test_tables_say_times_alike_and_have_no_column_without_a_word(road):
+    for arguments in (
+        ("like", "walk/0@4-8", "--top", 2),
+        ("rare", "--top", 2),
+        ("select", 2, "--unit", "moment"),
+    ):
+        lines = run(*arguments, "--store", road).stdout.splitlines()
+        heading = next(line for line in lines if "from s" in line)
+        rows = [line for line in lines if line.split()[:1] in (["1"], ["2"]) and "/" in line]
+        place = heading.index("to s") + len("to s")
+        times = [float(line[:place].split()[-1]) for line in rows]
+        assert len(rows) == 2
+        assert all(
+            line[:place].endswith(f" {time:.1f}") for line, time in zip(rows, times, strict=True)
+        )
+    assert " who" not in run("rare", "--top", 1, "--store", road).stdout
+    critical = run("rare", "--by", "criticality", "--top", 1, "--store", road).stdout
+    assert " who" in critical
+    assert "ego" in critical
+
+
+def test_what_fits_no_scene_is_told_and_no_empty_table_shown(road):
+    nowhere = ("--store", road, "--where", "town = 'Nowhere'")
+    for arguments in (("rare",), ("rare", "--by", "criticality"), ("like", "walk/0@4-8")):
+        assert run(*arguments, *nowhere).stdout == "nothing was found\n"
+        assert run_json(*arguments, *nowhere) == {"found": []}
+
+
+def test_the_pages_say_what_their_lists_are(road, tmp_path):
+    page = tmp_path / "page.html"
+    for arguments, heading in (
+        (("like", "walk/0@4-8"), "Most alike"),
+        (("rare",), "Moments"),
+    ):
+        run(*arguments, "--store", road, "--top", 1, "--html", page)
+        assert f">{heading}</h2>" in page.read_text("utf-8")
+
+
 def test_describe_goes_on_where_it_stopped_and_is_recorded(road):
     assert run_json("describe", "--store", road)["logs"] == 5
     assert run_json("describe", "--store", road)["logs"] == 0

@@ -27,7 +27,7 @@ from kerbstone.app.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kerbstone.app.stretches_page import Line
     from kerbstone.store import Store
@@ -37,6 +37,7 @@ TopOption = Annotated[int, typer.Option(help="How many to list at most.", min=1)
 EmbeddingOption = Annotated[str, typer.Option(help="Which vectors to compare.")]
 
 _STRETCH = {"rank": "#", "scene": "scene", "start": "from s", "end": "to s"}
+_TIMES = ("start", "end")
 _RIGHT = ("rank", "start", "end", "distance", "score", "criticality", "gain")
 
 
@@ -81,7 +82,9 @@ def like(
     if example.start is not None and example.end is not None:
         own = Line(example.scene, example.start, example.end, "the example")
         lines.insert(0, own)
-    page = _write_page(lines, road, html, f"like {scene}", open_page=open_page)
+    page = _write_page(
+        lines, road, html, f"like {scene}", listed_as="Most alike", open_page=open_page
+    )
     _print_rows(rows, {**_STRETCH, "distance": "distance"}, page, as_json=as_json)
 
 
@@ -126,8 +129,12 @@ def rare(
         )
         for rank, one in enumerate(found, 1)
     ]
-    page = _write_page(lines, road, html, f"most {_ADJECTIVES[by]}", open_page=open_page)
-    columns = {**_STRETCH, "score": by, "reasons": "why", "agents": "who"}
+    page = _write_page(
+        lines, road, html, f"most {_ADJECTIVES[by]}", listed_as="Moments", open_page=open_page
+    )
+    columns = {**_STRETCH, "score": by, "reasons": "why"}
+    if any(one.agents for one in found):
+        columns["agents"] = "who"
     _print_rows(rows, columns, page, as_json=as_json)
 
 
@@ -192,7 +199,7 @@ def select(
         print_json(chosen.to_dict() | ({"path": str(out)} if out else {}))
         return
     columns = {**_STRETCH, "criticality": "criticality", "gain": "gain"}
-    print_table([one.to_dict() for one in chosen.items], columns, right=_RIGHT)
+    print_table([_say_row(one.to_dict()) for one in chosen.items], columns, right=_RIGHT)
     print_text(
         f"{count_of(len(chosen.items), unit)} of {chosen.candidates:,}; "
         f"{chosen.known:,} known already; value {chosen.value:.3f}"
@@ -232,13 +239,19 @@ ALL = (like, rare, select, describe)
 
 
 def _write_page(
-    lines: Sequence[Line], store: Store, html: Path | None, title: str, *, open_page: bool
+    lines: Sequence[Line],
+    store: Store,
+    html: Path | None,
+    title: str,
+    *,
+    listed_as: str,
+    open_page: bool,
 ) -> Path | None:
     from kerbstone.app.stretches_page import stretches_page
 
     path = page_path(html, "stretches.html", open_page=open_page)
     if path is not None:
-        text = stretches_page(lines, store, title=title)
+        text = stretches_page(lines, store, title=title, listed_as=listed_as)
         with writing_file(path, flag="--html"):
             path.write_text(text, encoding="utf-8")
         tell_page(path, open_page=open_page)
@@ -250,8 +263,19 @@ def _print_rows(
 ) -> None:
     if as_json:
         print_json({"found": rows, **({"page": str(page)} if page else {})})
-        return
-    shown = [
-        {key: ", ".join(v) if isinstance(v, tuple) else v for key, v in row.items()} for row in rows
-    ]
-    print_table(shown, columns, right=_RIGHT)
+    elif rows:
+        print_table(map(_say_row, rows), columns, right=_RIGHT)
+    else:
+        print_text("nothing was found")
+
+
+def _say_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as people read it: lists in one line, times with one digit."""
+    return {
+        key: ", ".join(value)
+        if isinstance(value, tuple)
+        else f"{value:.1f}"
+        if key in _TIMES
+        else value
+        for key, value in row.items()
+    }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kerbstone.app import choice_commands, coverage_commands, search_commands
+from kerbstone.app import choice_commands, coverage_commands, finding_commands, search_commands
 from kerbstone.app.options import JsonOption, StoreOption, parse_workers
 from kerbstone.app.terminal import (
     count_of,
@@ -330,6 +330,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 ALL = (
     *(demo, ingest, simulate, scenes, show),
+    *finding_commands.ALL,
     *search_commands.ALL,
     *choice_commands.ALL,
     *coverage_commands.ALL,

@@ -12,6 +12,7 @@ from itertools import groupby
 from string import Template
 
 from kerbstone.app.choices import say_interval, say_number
+from kerbstone.app.terminal import format_duration
 from kerbstone.mine.coverage import ALL, Coverage, CoverageRow
 from kerbstone.mine.rates import CLUSTERED, LEVEL, Rate
 
@@ -157,7 +158,7 @@ def _notes(coverage: Coverage, store: str) -> list[str]:
     whole = [row for row in coverage.rows if row.group == ALL]
     hours = max((row.per_hour.exposure for row in whole), default=0.0)
     notes = [
-        f"Store {store}: {say_number(hours)} hours of road.",
+        f"Store {store}: {format_duration(hours * 3600)} of road.",
         f"Of many such intervals, {LEVEL:.0%} hold the true rate. {_METHODS}",
     ]
     if coverage.failed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kerbstone.app.findings import format_robustness, name_witnesses
+from kerbstone.app.pages import say_simulated
 from kerbstone.app.playback import Curve, Event, Listed, Plot, playback_page
 from kerbstone.app.terminal import count_of, format_count, format_duration
 from kerbstone.errors import InputError
@@ -66,7 +67,7 @@ def finding_page(finding: Finding, store: Store) -> str:
         ("road time", format_duration(finding.seconds)),
     ]
     is_said_alike = "".join(finding.given.split()) == "".join(finding.query.split())
-    remarks = ["All traffic is simulated."] * all(p.scene.source.simulated for p in shown)
+    remarks = say_simulated(page.scene for page in shown)
     hidden = len(finding.matches) - len(place_of)
     if hidden:
         remarks.append(f"{count_of(hidden, 'line')} of the list cannot be played on this page.")
@@ -210,7 +211,7 @@ def _list(match: FoundMatch, name: str, scene: str, event: Event | None) -> List
     return Listed(
         title=f"{match.rank}. {name}",
         when=f"{match.start:.1f}–{match.end:.1f} s",
-        detail="; ".join(match.missed_by) or name_witnesses(match) or "ego",
+        detail="; ".join(match.missed_by) or name_witnesses(match, is_short=True) or "ego",
         strength=format_robustness(match.robustness),
         is_match=match.is_match,
         scene=scene,

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kerbstone.app.pages import say_simulated
 from kerbstone.app.playback import Event, Listed, playback_page
 from kerbstone.app.terminal import count_of
 from kerbstone.errors import InputError
@@ -42,7 +43,7 @@ class Line:
 
 
 def stretches_page(
-    lines: Sequence[Line], store: Store, *, title: str, notes: Sequence[str] = ()
+    lines: Sequence[Line], store: Store, *, title: str, listed_as: str, notes: Sequence[str] = ()
 ) -> str:
     """Return a page that lists stretches and plays the first twelve of them.
 
@@ -52,6 +53,7 @@ def stretches_page(
         lines: What to list, the first first.
         store: The store that holds the scenes.
         title: Heading of the page.
+        listed_as: Heading of the list.
         notes: Sentences below it.
 
     Raises:
@@ -82,9 +84,7 @@ def stretches_page(
                 event=event,
             )
         )
-    said = list(notes)
-    if any(scene.source.simulated for scene in scenes.values()):
-        said.append("Simulated traffic.")
+    said = [*notes, *say_simulated(scenes.values())]
     if len(lines) > _MOST:
         said.append(f"{count_of(len(lines) - _MOST, 'line')} of the list are not played here.")
     return playback_page(
@@ -93,6 +93,7 @@ def stretches_page(
         notes=said,
         events=events,
         matches=listed,
+        listed_as=listed_as,
         offsets=offsets,
     )
 

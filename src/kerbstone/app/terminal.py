@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,17 +15,31 @@ from typing import Any
 from kerbstone.errors import InputError, KerbstoneError
 
 _UNBOUNDED = 10_000
+# All but the ends of lines and tabs.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TENS = 10.0
 
 
 def print_json(data: Any) -> None:
     """Print data as JSON on stdout."""
-    sys.stdout.write(json.dumps(data, indent=2, default=str, ensure_ascii=False) + "\n")
+    text = json.dumps(data, indent=2, default=str, ensure_ascii=False)
+    # JSON writes most control characters out by itself, but not those that some terminals obey.
+    sys.stdout.write(_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def print_text(text: str) -> None:
     """Print a line on stdout."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(show_controls(text) + "\n")
+
+
+def show_controls(text: str) -> str:
+    r"""Return a text whose control characters are written out: names in logs may hold any.
+
+    Example:
+        >>> show_controls("a" + chr(27) + "[31mb")
+        'a\\x1b[31mb'
+    """
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def print_table(
@@ -73,12 +88,12 @@ def print_table(
 def print_error(error: KerbstoneError, *, as_json: bool = False) -> None:
     """Print an error on stderr, in four lines or as JSON."""
     text = json.dumps({"error": error.to_dict()}, ensure_ascii=False) if as_json else str(error)
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(show_controls(text) + "\n")
 
 
 def print_note(text: str) -> None:
     """Print a remark on stderr, where it does not mix with data."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(show_controls(text) + "\n")
 
 
 @contextmanager
@@ -207,4 +222,4 @@ def _show(value: Any) -> str:
         return f"{value:,.1f}" if abs(value) >= _TENS else f"{value:,.2f}"
     if isinstance(value, int):
         return format_count(value)
-    return str(value)
+    return show_controls(str(value))

@@ -8,7 +8,11 @@ class Matches {
       const isShown = line.scene !== null;
       const button = make(
         'button',
-        { type: 'button', disabled: !isShown, title: isShown ? line.title : `${line.title}, not on this page` },
+        {
+          type: 'button',
+          disabled: !isShown,
+          title: [isShown ? line.title : `${line.title}, not on this page`, line.detail].filter(Boolean).join('\n'),
+        },
         make('span', { className: 'title', textContent: line.title }),
         make('span', { className: 'strength', textContent: line.strength }),
         make('span', { className: 'who', textContent: line.detail }),

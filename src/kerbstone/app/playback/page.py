@@ -50,6 +50,7 @@ def playback_page(
     notes: Sequence[str] = (),
     events: Mapping[str, Sequence[Event]] | None = None,
     matches: Sequence[Listed] = (),
+    listed_as: str = "Matches",
     offsets: Mapping[str, float] | None = None,
 ) -> str:
     """Return a page that plays scenes from above, whole and without network access.
@@ -68,6 +69,7 @@ def playback_page(
         notes: Sentences below the title.
         events: Marks on the time slider, by the id of their scene.
         matches: A list of events to click through; the page opens at its first line.
+        listed_as: Heading of that list.
         offsets: By the id of a scene that is a stretch of a longer one, where in that it begins
             [s]: times are shown from the longer one's start.
 
@@ -109,6 +111,7 @@ def playback_page(
         style=style,
         script=script,
         data=_embed(data),
+        listed=escape(listed_as),
         facts="".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts),
         notes="".join(f"<p>{escape(note)}</p>" for note in notes),
     )

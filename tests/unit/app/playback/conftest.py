@@ -24,10 +24,25 @@ def open_page(browser, tmp_path):
     """Open a page of scenes in the browser, and hold it to what every page must keep."""
 
     def open_scenes(
-        scenes, link="", *, title="Test", facts=(), events=None, matches=(), offsets=None, **screen
+        scenes,
+        link="",
+        *,
+        title="Test",
+        facts=(),
+        events=None,
+        matches=(),
+        listed_as="Matches",
+        offsets=None,
+        **screen,
     ):
         text = playback_page(
-            scenes, title=title, facts=facts, events=events, matches=matches, offsets=offsets
+            scenes,
+            title=title,
+            facts=facts,
+            events=events,
+            matches=matches,
+            listed_as=listed_as,
+            offsets=offsets,
         )
         return open_text(text, link, **screen)
 

@@ -236,3 +236,68 @@ def test_a_page_without_matches_shows_no_list_and_no_plot(open_page):
     page = open_page([crossing_scene()])
     assert page.evaluate("document.getElementById('matches-section').hidden")
     assert page.evaluate("document.getElementById('traces').hidden")
+
+
+def test_the_line_that_is_shown_unfolds_and_the_others_stay_one_line(open_page):
+    scene = crossing_scene()
+    shown = [Event("match", ("ego",), float(time), time + 1.0) for time in range(3)]
+    reasons = "time to collision 0.2 s (usually none); " * 6
+    lines = [
+        Listed(f"{place}. x", "0.0–1.0 s", reasons, "1.0", scene=scene.id, event=event)
+        for place, event in enumerate(shown, 1)
+    ]
+    page = open_page([scene], events={scene.id: shown}, matches=lines)
+    heights = "[...document.querySelectorAll('#matches .who')].map((e) => e.clientHeight)"
+    cut = (
+        "[...document.querySelectorAll('#matches .who')].map((e) => e.scrollWidth > e.clientWidth)"
+    )
+    first, *others = page.evaluate(heights)
+    assert first > 3 * max(others)
+    assert page.evaluate(cut) == [False, True, True]
+    click(page, "#matches button", 2)
+    page.wait_for("document.querySelectorAll('#matches button')[2].ariaCurrent === 'true'")
+    assert page.evaluate(cut) == [True, True, False]
+    # What is cut is there on hovering.
+    assert page.evaluate("document.querySelectorAll('#matches button')[1].title").endswith(reasons)
+
+
+def test_the_list_has_the_heading_that_it_is_given(open_page):
+    scene = crossing_scene()
+    shown = Event("match", ("ego",), 0.0, 1.0)
+    line = Listed("1. x", "", "", "", scene=scene.id, event=shown)
+    page = open_page(
+        [scene], events={scene.id: [shown]}, matches=[line], listed_as="Most <b>alike</b>"
+    )
+    assert texts(page, "#matches-title") == ["Most <b>alike</b>"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_matches_and_near_misses_can_be_read(road, open_page, width, height, dark):
+    found = find("vehicle v: speed(v) > 11.5 m/s", road, near_misses=3)
+    page = open_page.text(
+        finding_page(found, road), width=width, height=height, touch=width < 500, dark=dark
+    )
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 4 * len(found.matches)
+    assert min(contrasts) >= 4.5
+
+
+CONTRASTS = """(() => {
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = numbers(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0.99) return light(colour);
+    }
+    return 1;
+  };
+  return [...document.querySelectorAll('#matches span, #matches .heading, #traces span, .notes p')]
+    .filter((e) => e.innerText)
+    .map((e) => [light(numbers(getComputedStyle(e).color)), ground(e)])
+    .map(([a, b]) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05));
+})()"""
+"""The contrast of each text of the list with what lies behind it, as WCAG 2 defines it."""
