@@ -49,6 +49,10 @@ class Chart:
         """Return what the phrases of a category that stand here mean, the longest first."""
         return self.lexicon.find(category, self.words, start)
 
+    def has_article(self, place: int) -> bool:
+        """Return whether an article stands before a word."""
+        return place < len(self.words) and self.words[place].has_article
+
     def after(self, start: int, *categories: str) -> list[int]:
         """Return where phrases end that stand here; they only join what is around them."""
         return [end for category in categories for _, end in self.find(category, start)]

@@ -65,6 +65,7 @@ def understand(text: str, *, scenarios: Mapping[str, tree.Scenario] | None = Non
         )
     if named := find_scenario(words, known, lexicon):
         return named
+    _check_names(words, lexicon)
     if unknown:
         raise _refuse(unknown, words, known, lexicon)
     sentence, end = Sentences(words, lexicon).read()
@@ -88,6 +89,21 @@ def find_scenario(
         if said == [word.stem for word in lexicon.read(scenario.doc)[0]]
     ]
     return check_scenario(explained[0], scenarios).text if len(explained) == 1 else None
+
+
+def _check_names(words: Sequence[Word], lexicon: Lexicon) -> None:
+    """Refuse the names of what no scene holds: a bus stop is no bus that stops."""
+    for start in range(len(words)):
+        for reason, end in lexicon.find("unsayable", words, start):
+            name = " ".join(word.said for word in words[start:end])
+            numbers = ", ".join(str(word.number) for word in words[start:end])
+            raise InputError(
+                "words",
+                f"{name!r} cannot be looked for",
+                where=f"the description, words {numbers}",
+                why=reason,
+                remedy="leave it out; for a vehicle that stops, say 'that stops'",
+            )
 
 
 def _check(query: tree.Query, scenarios: Mapping[str, tree.Scenario]) -> str:

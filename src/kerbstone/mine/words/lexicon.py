@@ -16,7 +16,8 @@ from kerbstone.mine.words.tokens import bases, spell, split_text
 Entry = tuple[str, Sequence[str], Any]
 """A category, words, and what they mean."""
 
-_NAMES = frozenset({"noun", "place"})
+_NAMES = frozenset({"noun", "place", "mutual"})
+"""Categories whose words must be written as the lexicon has them, but for a plural."""
 _TABLES = {
     "number": "numbers",
     "ordinal": "ordinals",
@@ -27,9 +28,14 @@ _TABLES = {
     "preposition": "prepositions",
     "attribute": "attributes",
     "side": "sides",
+    "origin": "origins",
+    "mutual": "mutual",
+    "beyond limit": "beyond_limit",
+    "limit beyond": "limit_beyond",
+    "unsayable": "unsayable",
 }
 """Tables of the file that say a meaning and its words, by the category of the words."""
-_DETAILS = frozenset({"reach", "alone", "each", "suffix", "side", "own"})
+_DETAILS = frozenset({"reach", "alone", "each", "suffix", "side", "own", "kinds"})
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,23 @@ class Word:
         said: As it was written.
         number: Which word of the sentence it is, from 1 on.
         is_clause: Whether it begins one: `that is crossing`.
+        has_article: Whether an article stands before it, which begins a new noun phrase.
     """
 
     stem: str
     said: str
     number: int
     is_clause: bool = False
+    has_article: bool = False
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """Words of the lexicon: their base forms, as they are written, and what they mean."""
+
+    stems: tuple[str, ...]
+    written: tuple[str, ...]
+    value: Any
 
 
 class Lexicon:
@@ -74,26 +91,27 @@ class Lexicon:
             word for _, all_said, _ in spelled for said in all_said for word in said
         )
         """Every word that is known."""
-        self._phrases: dict[tuple[str, str], list[tuple[tuple[str, ...], Any]]] = {}
+        self._phrases: dict[tuple[str, str], list[_Phrase]] = {}
         for category, all_said, value in spelled:
-            kept = [
-                [self.stem(word) for word in said if word not in self._fillers] for said in all_said
-            ]
-            for stems in {tuple(said) for said in kept if said}:
-                self._phrases.setdefault((category, stems[0]), []).append((stems, value))
+            kept = [[word for word in said if word not in self._fillers] for said in all_said]
+            phrases = {(tuple(map(self.stem, said)), tuple(said)) for said in kept if said}
+            for stems, written in sorted(phrases):
+                phrase = _Phrase(stems, written, value)
+                self._phrases.setdefault((category, stems[0]), []).append(phrase)
         for found in self._phrases.values():
-            found.sort(key=lambda phrase: -len(phrase[0]))
+            found.sort(key=lambda phrase: -len(phrase.stems))
 
     def read(self, text: str) -> tuple[list[Word], list[Word]]:
         """Return the words of a text that carry meaning, and those of them that are not known."""
         words = []
-        is_clause = False
+        is_clause = has_article = False
         for number, said in enumerate(split_text(text), start=1):
             if said in self._fillers:
                 is_clause |= said not in self._articles
+                has_article |= said in self._articles
             else:
-                words.append(Word(self.stem(said), said, number, is_clause))
-                is_clause = False
+                words.append(Word(self.stem(said), said, number, is_clause, has_article))
+                is_clause = has_article = False
         unknown = [
             word
             for word in words
@@ -112,7 +130,9 @@ class Lexicon:
         if word.endswith("ed"):
             # What has a participle of its own has no other: `stoped` is not `stopping`.
             known = (base for base in known if not self._has_participle(base))
-        return next(known, word)
+        base = next(known, word)
+        # `crossings` are what a `crossing` is.
+        return word if base == word else self.stem(base)
 
     def _has_participle(self, base: str) -> bool:
         return bool({f"{base}ed", f"{base}d", f"{base}{base[-1]}ed"} & self.vocabulary)
@@ -122,13 +142,33 @@ class Lexicon:
         if start >= len(words):
             return []
         found = []
-        for stems, value in self._phrases.get((category, words[start].stem), ()):
-            here = words[start : start + len(stems)]
-            # In `pedestrian that is crossing` there is no pedestrian crossing.
-            is_broken = category in _NAMES and any(word.is_clause for word in here[1:])
-            if tuple(word.stem for word in here) == stems and not is_broken:
-                found.append((value, start + len(stems)))
+        for phrase in self._phrases.get((category, words[start].stem), ()):
+            here = words[start : start + len(phrase.stems)]
+            if tuple(word.stem for word in here) != phrase.stems:
+                continue
+            if category == "unsayable":
+                fits = tuple(word.said for word in here) == phrase.written
+            else:
+                fits = category not in _NAMES or self._is_name(here, phrase.written)
+            if fits:
+                found.append((phrase.value, start + len(phrase.stems)))
         return found
+
+    def _is_name(self, words: Sequence[Word], written: Sequence[str]) -> bool:
+        """Return whether words are a name, not a clause that its words could make, too.
+
+        In `pedestrian that is crossing`, `pedestrian crosses` and `pedestrians crossing` there is
+        no pedestrian crossing.
+        """
+        if any(word.is_clause for word in words[1:]):
+            return False
+        *before, (last, form) = (
+            (word.said, form) for word, form in zip(words, written, strict=True)
+        )
+        if self.stem(form) == form:
+            # `bikes` is a plural, `biking` is not.
+            return not last.endswith(("ing", "ed")) or last == form
+        return last in {form, f"{form}s"} and all(said == one for said, one in before)
 
 
 @lru_cache(maxsize=8)
@@ -184,7 +224,9 @@ def _links(category: str, entry: Mapping[str, Any]) -> Iterable[Entry]:
         if category == "around":
             yield "around", forms, (Link(parts), tuple(entry["suffix"]))
         elif category == "relations":
-            yield "relation", forms, Link(parts, reach, entry.get("alone", False), side=side)
+            alone, own = entry.get("alone", False), entry.get("own", False)
+            one, other = entry.get("kinds", ("", ""))
+            yield "relation", forms, Link(parts, reach, alone, own, side, (one, other))
         else:
             # With its pronoun a phrase is about another than without, so that they are two.
             own = entry.get("own", False)

@@ -25,9 +25,12 @@ def say_claim(meanings: Sequence[tuple[str, str]], user: User) -> tree.Node:
     """Return the first meaning that fits what the road user may be."""
     for meaning, kind in meanings:
         if not kind or user.kinds <= KINDS[kind]:
+            if not meaning:
+                said = next(said for said, _ in meanings if said)
+                raise refusal(f"{said} is not said of {_name_kind(kind)}")
             return mean(meaning, a=user.name)
-    wanted = " or ".join(kind for _, kind in meanings)
-    raise refusal(f"{meanings[0][0]} is about a {wanted}", why=f"{user.name} may be something else")
+    wanted = " or ".join(_name_kind(kind) for _, kind in meanings)
+    raise refusal(f"{meanings[0][0]} is about {wanted}", why=f"{user.name} may be something else")
 
 
 def relator(relation: p.Relation, user: User) -> Callable[[User], tree.Node]:
@@ -56,7 +59,7 @@ def relate_pair(link: p.Link, gap: p.Bounds | None, user: User, other: User) -> 
     if not all(fits):
         if link.otherwise is not None:
             return relate_pair(link.otherwise, gap, user, other)
-        wanted = " and ".join(f"a {kind}" for kind in link.kinds)
+        wanted = " and ".join(_name_kind(kind) for kind in link.kinds)
         raise refusal(f"{link.meanings[0]} is about {wanted}")
     parts = [mean(meaning, a=user.name, b=other.name) for meaning in link.meanings]
     if gap is not None:
@@ -79,16 +82,6 @@ def tally(user: User, body: tree.Node, count: p.Count) -> tree.Node:
     return tree.Compare(count.operator, counted, tree.Number(float(count.number)))
 
 
-def says_where(part: p.Modifier, *, is_ego: bool) -> bool:
-    """Return whether a phrase about somebody says where they are to whom they are named beside."""
-    match part:
-        case p.Bare() | p.Away() | p.Queue():
-            return True
-        case p.Relation(others=others) | p.Between(others):
-            return any(isinstance(o, p.It) or (is_ego and isinstance(o, p.Ego)) for o in others)
-        case p.Negated(body):
-            return says_where(body, is_ego=is_ego)
-        case p.Either(one, other):
-            return says_where(one, is_ego=is_ego) and says_where(other, is_ego=is_ego)
-        case _:
-            return False
+def _name_kind(kind: str) -> str:
+    names = {"any": "a road user", "vulnerable": "a vulnerable road user", "animal": "an animal"}
+    return names.get(kind, f"a {kind}")

@@ -14,6 +14,7 @@ from typing import Any
 from kerbstone.lang import KINDS, tree
 from kerbstone.mine.words import phrases as p
 from kerbstone.mine.words.cast import EGO, Cast, User, refusal, restrict
+from kerbstone.mine.words.company import says_where
 from kerbstone.mine.words.formulas import TRUE, conjoin, disjoin, mean, quantity, rename
 from kerbstone.mine.words.links import (
     compare,
@@ -21,13 +22,11 @@ from kerbstone.mine.words.links import (
     relate_pair,
     relator,
     say_claim,
-    says_where,
     tally,
 )
+from kerbstone.mine.words.mutual import is_symmetric, pair_up
 
 _ONE = p.Count(">=", 1)
-_SYMMETRIC = ("distance(", "touching(", "same_", "opposite_", "adjacent_lane(", "perpendicular(")
-"""How relations begin that hold for both if they hold for one."""
 _BETWEEN = (
     "distance(a, b) < 10 m and distance(a, c) < 10 m"
     " and abs(abs(bearing(b, a) - bearing(c, a)) - 180 deg) < 60 deg"
@@ -78,6 +77,7 @@ class _Writer:
         self._cast = Cast()
 
     def write(self, sentence: p.Sentence) -> tree.Query:
+        sentence = pair_up(sentence)
         first, *others = sentence.subjects
         context = _Context()
         if isinstance(first, p.Ego):
@@ -105,6 +105,12 @@ class _Writer:
         if any(isinstance(part, p.Relation) and part.is_mutual for part in said):
             return body
         count = things.count
+        if things.every:
+            raise refusal(
+                "'all' of whom a description refers to cannot be asked for",
+                why="a match is one of them",
+                remedy="leave 'all' out to find each one, or ask with `forall` in the scenario language",
+            )
         if count is not None and count.number == 0:
             raise refusal(
                 "a description of nobody refers to nobody", remedy="say whom to look for first"
@@ -227,7 +233,9 @@ class _Writer:
                 parts += [self._relation(one, user, context) for one in ones]
             else:
                 relate = relator(relation, user)
-                parts.append(self._meet(other, user, context, relate))
+                is_own = any(link.own for link in relation.links)
+                seen = replace(context, view=user) if is_own else context
+                parts.append(self._meet(other, user, seen, relate))
         return conjoin(parts)
 
     def _each_other(
@@ -244,9 +252,8 @@ class _Writer:
 
         def relate(other: User) -> tree.Node:
             there = relator(relation, user)(other)
-            said = [meaning for link in relation.links for meaning in link.meanings]
-            is_one_way = any(not meaning.startswith(_SYMMETRIC) for meaning in said)
-            return conjoin([there, relator(relation, other)(user)] if is_one_way else [there])
+            is_both = is_symmetric(relation)
+            return there if is_both else conjoin([there, relator(relation, other)(user)])
 
         return self._meet(others, user, context, relate)
 

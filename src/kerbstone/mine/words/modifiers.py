@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from kerbstone.mine.words import phrases as p
 from kerbstone.mine.words.chart import Readings, rule
+from kerbstone.mine.words.company import is_placed, names_it, share_place
+from kerbstone.mine.words.motion import crosses, has_loose_speed, is_motion
 from kerbstone.mine.words.nouns import DEEPEST, Nouns
 
 
@@ -47,13 +49,15 @@ class Modifiers(Nouns):
             for other, stop in self.referent(end, depth + 1):
                 yield p.Negated(p.With((other,))), stop
         for end in self.after(start, "with"):
-            for others, stop in self.others(end, depth):
+            for others, stop in self._company(end, depth):
                 yield p.With(others), stop
         yield from self.measured(start)
         # A place comes before a road user: `at a pedestrian crossing`.
         yield from self.place(start)
         yield from self.queue(start)
         yield from self.between(start, depth)
+        for meaning, stop in self.find("mutual", start):
+            yield p.Relation((p.Link((meaning,)),), (p.EachOther(),)), stop
         yield from self.relation(start, depth)
         yield from self.bare(start)
         yield from self.around(start)
@@ -79,8 +83,8 @@ class Modifiers(Nouns):
             for links, end in self._links(begin):
                 if len(links) == 1:
                     yield from self._sided(links[0], gap, end)
-                for others, stop in self.others(end, depth):
-                    yield p.Relation(links, others, gap), stop
+                yield from self._from_side(links, gap, end, depth)
+                yield from self._related(links, gap, end, depth)
                 yield from self._apart(links, end, depth)
         yield from self._apart((), start, depth)
         for gap, begin in self.gap(start):
@@ -94,8 +98,30 @@ class Modifiers(Nouns):
         """How far it is from somebody: `within 5 m of a bus`, after `passing` or by itself."""
         for gap, end in self.distance(start):
             for begin in self.after(end, "away"):
-                for others, stop in self.others(begin, depth):
-                    yield p.Relation(links, others, gap), stop
+                yield from self._related(links, gap, begin, depth)
+
+    def _related(
+        self, links: tuple[p.Link, ...], gap: p.Bounds | None, start: int, depth: int
+    ) -> Iterator[tuple[p.Relation, int]]:
+        """A relation and to whom."""
+        moves = any(is_motion(link) for link in links)
+        places = any(link.reach for link in links)
+        for others, stop in self.others(start, depth):
+            # `Overtaking a car at 40 km/h` says how fast the subject is.
+            is_faster = moves and has_loose_speed(others[-1])
+            # Nobody is at two places: `behind a truck and a bus behind it`.
+            is_elsewhere = places and any(names_it(other) for other in others[1:])
+            if not is_faster and not is_elsewhere:
+                yield p.Relation(links, others, gap), stop
+
+    def _from_side(
+        self, links: tuple[p.Link, ...], gap: p.Bounds | None, start: int, depth: int
+    ) -> Iterator[tuple[p.Relation, int]]:
+        """From which side one crosses the way of another: `in front of a bus from the right`."""
+        if len(links) == 1 and crosses(links[0]):
+            for others, end in self.others(start, depth):
+                for origin, stop in self.find("origin", end):
+                    yield p.Relation((links[0].also(origin),), others, gap), stop
 
     def _sided(
         self, link: p.Link, gap: p.Bounds | None, start: int
@@ -128,10 +154,31 @@ class Modifiers(Nouns):
     def others(self, start: int, depth: int) -> Readings:
         """Whom it is about: one, or several with `and` between them."""
         for one, end in self.referent(start, depth + 1):
-            for begin in self.after(end, "and"):
+            for begin in self._further(one, end):
                 for more, stop in self.others(begin, depth + 1):
-                    yield (one, *more), stop
+                    # Who has a place of its own is not in that of the first: `ahead of ego and a
+                    # bus behind it`.
+                    if not (isinstance(one, p.Ego) and is_placed(more[0])):
+                        yield (one, *more), stop
             yield (one,), end
+
+    @rule
+    def _company(self, start: int, depth: int) -> Readings:
+        """With whom it is: one, or several with `and` between them."""
+        for one, end in self.referent(start, depth + 1):
+            for begin in self._further(one, end):
+                for more, stop in self._company(begin, depth + 1):
+                    yield (one, *(share_place(one, other) for other in more)), stop
+            yield (one,), end
+
+    def _further(self, one: p.Referent, start: int) -> Iterator[int]:
+        """Give where another begins after `and` that is meant in the same way."""
+        # What follows a pronoun is not about it: `with a truck behind it and a bus`.
+        if isinstance(one, p.It):
+            return
+        for begin in self.after(start, "and"):
+            if not self.is_relation(begin):
+                yield begin
 
     @rule
     def between(self, start: int, depth: int) -> Readings:
@@ -143,11 +190,18 @@ class Modifiers(Nouns):
                 for one, there in self.referent(end, depth + 1):
                     for more in self.after(there, "and"):
                         for other, stop in self.referent(more, depth + 1):
-                            yield p.Between((one, other), begin > start), stop
+                            if not (begin > start and has_loose_speed(other)):
+                                yield p.Between((one, other), begin > start), stop
                     # What is said with them is about who goes between, and that they are on both
                     # sides is what between means.
                     is_pair = isinstance(one, p.Things) and one.count in {None, p.Count(">=", 2)}
-                    if isinstance(one, p.Things) and is_pair and not one.has_company:
+                    is_faster = begin > start and has_loose_speed(one)
+                    if (
+                        isinstance(one, p.Things)
+                        and is_pair
+                        and not one.has_company
+                        and not is_faster
+                    ):
                         same = replace(one.without_sides(), count=None)
                         yield p.Between((same, same), begin > start), there
 
@@ -159,6 +213,9 @@ class Modifiers(Nouns):
                 for begin in (*self.after(there, "possessive"), there):
                     for suffix, stop in self.find("suffix", begin):
                         if suffix in suffixes:
+                            if crosses(link):
+                                for origin, after in self.find("origin", stop):
+                                    yield p.Relation((link.also(origin),), (other,)), after
                             yield p.Relation((link,), (other,)), stop
 
     @rule

@@ -77,6 +77,8 @@ class Nouns(Places):
             options = [*self.after(end, "or")]
             options += [stop for comma in commas for stop in self.after(comma, "or")]
             for begin in [*options, *commas]:
+                if not adjectives and self.is_relation(begin):
+                    continue
                 for others, stop in self.choices(begin):
                     # A comma alone only goes on to an `or`: else it begins something else.
                     if begin in options or len(others) > 1:
@@ -92,7 +94,9 @@ class Nouns(Places):
             found.setdefault(end, claim)
         for named, end in self.find("named", start):
             meanings = found[end].meanings if end in found else ()
-            found[end] = p.Claim((*named.meanings, *meanings))
+            # Of whom the words are never said, the scenario is not, either.
+            never = [pair for pair in meanings if not pair[0]]
+            found[end] = p.Claim((*never, *named.meanings, *meanings))
         for end in sorted(found, reverse=True):
             yield found[end], end
 
@@ -103,9 +107,20 @@ class Nouns(Places):
         for link, end in self.find("relation", start):
             found.setdefault(end, link)
         for named, end in self.find("named relation", start):
-            found[end] = replace(named, otherwise=found.get(end))
+            plain = found.get(end)
+            own = plain is not None and plain.own
+            found[end] = replace(named, own=own, otherwise=plain)
         for end in sorted(found, reverse=True):
             yield found[end], end
+
+    def is_relation(self, start: int) -> bool:
+        """Return whether words relate the subject to others, though a noun could follow them.
+
+        With an article before them, or among adjectives, they describe the noun: `overtaking
+        cyclists` is what one does, `the overtaking cyclists` are who does.
+        """
+        begin = max((start, *self.after(start, "not")))
+        return not self.has_article(begin) and bool(self.link(begin))
 
     @rule
     def queue(self, start: int) -> Readings:
@@ -141,8 +156,11 @@ class Nouns(Places):
             yield ((), noun), end
         for adjective, end in self._adjective(start):
             for begin in (end, *self.after(end, "comma", "and")):
-                for (others, noun), stop in self._described(begin):
-                    yield ((adjective, *others), noun), stop
+                # An article begins what an adjective would have to be inside of: in `overtaking a
+                # cyclist` no cyclist overtakes.
+                if not self.has_article(begin):
+                    for (others, noun), stop in self._described(begin):
+                        yield ((adjective, *others), noun), stop
 
     @rule
     def _adjective(self, start: int) -> Readings:
@@ -150,8 +168,9 @@ class Nouns(Places):
             for said, stop in self._adjective(end):
                 yield p.Negated(said), stop
         yield from self.claim(start)
+        attributive = self.after(start, "attributive")
         for link, end in self.find("bare", start):
-            if len(link.meanings) == 1 and not link.own:
+            if end in attributive and len(link.meanings) == 1 and not link.own:
                 yield p.Bare(link), end
         for link, end in self.link(start):
             if link.alone:

@@ -86,6 +86,12 @@ class Link:
         """Whoever may be the other."""
         return Things((((), Noun(self.kinds[1] or "any", name="u")),))
 
+    def also(self, meaning: str) -> Link:
+        """Return the same of whom something else holds, too: of `b` if that is who does it."""
+        if self.meanings[0].endswith("(b, a)"):
+            meaning = meaning.replace("(a, b)", "(b, a)")
+        return replace(self, meanings=(f"{self.meanings[0]} and {meaning}",))
+
     def split(self) -> list[Link]:
         """Return one link for each of its meanings."""
         return [replace(self, meanings=(meaning,)) for meaning in self.meanings]
@@ -93,10 +99,18 @@ class Link:
 
 @dataclass(frozen=True)
 class Measured:
-    """Compares what a number says about a road user: `speed(a)`."""
+    """Compares what a number says about a road user: `speed(a)`.
+
+    Args:
+        term: The number.
+        bounds: What it is compared with.
+        is_loose: Whether it stands so that it may be about who does something, not about the
+            noun before it: `overtaking a car at 40 km/h`.
+    """
 
     term: str
     bounds: Bounds
+    is_loose: bool = False
 
 
 @dataclass(frozen=True)

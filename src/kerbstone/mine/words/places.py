@@ -10,6 +10,7 @@ from kerbstone.mine.words.quantities import Quantities
 
 _NEAR = "< 10 m"
 _AHEAD = "< 30 m"
+_STOPS = "deceleration(a) > 0.5 m/s2"
 _MOVES = "moving(a) and not {at} and {ahead} and eventually[0 s, 5 s]({at})"
 
 Place = Mapping[str, str]
@@ -73,6 +74,7 @@ def _mean(role: str, place: Place) -> Iterator[str]:
             "near": _compare(place, _NEAR),
             "toward": moves,
             "accelerating": f"{moves} and acceleration(a) > 1 m/s2",
+            "stopping": f"{_STOPS} and eventually[0 s, 5 s](stopped(a) and {_compare(place, _NEAR)})",
             "braking": f"deceleration(a) > 1 m/s2 and {_compare(place, _AHEAD)}",
         }
         if role in meanings:

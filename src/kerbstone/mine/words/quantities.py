@@ -57,8 +57,12 @@ class Quantities(Chart):
     @rule
     def measured(self, start: int) -> Readings:
         """What is said about a road user with a number: its speed, acceleration or size."""
+        yield from self._beyond_limit(start)
         for bounds, end in self.speed(start):
-            yield p.Measured("speed(a)", bounds), end
+            # `slower than …` and `that is at …` are about the noun before them.
+            word = self.words[start]
+            is_loose = word.stem == "at" and not word.is_clause
+            yield p.Measured("speed(a)", bounds, is_loose), end
         for term, end in self.find("rate", start):
             for bounds, stop in self.quantity(end, ("m/s2", "m/s")):
                 # People say metres per second for how fast a speed changes, too.
@@ -70,6 +74,24 @@ class Quantities(Chart):
         for bounds, end in self.distance(start):
             for term, stop in self.find("attribute", end):
                 yield p.Measured(term, bounds), stop
+
+    def _beyond_limit(self, start: int) -> Iterator[tuple[p.Claim, int]]:
+        """By how much somebody is over or under the speed limit: `10 km/h over the speed limit`."""
+        for excess, end in self._excess(start):
+            for sign, stop in self.find("beyond limit", end):
+                yield _beyond_limit(sign, excess), stop
+        for sign, end in self.find("limit beyond", start):
+            for excess, stop in self._excess(end):
+                yield _beyond_limit(sign, excess), stop
+
+    def _excess(self, start: int) -> list[tuple[p.Bounds, int]]:
+        """A speed difference; without a comparison it is reached at least."""
+        plain = [
+            (p.Bounds(((">=", number),), unit), stop)
+            for number, end in self.number(start)
+            for unit, stop in self._unit(end, _SPEEDS)
+        ]
+        return plain or self.speed(start)
 
     def comparison(self, start: int) -> list[tuple[str, int]]:
         """How something compares: `over`, `at over`."""
@@ -109,3 +131,13 @@ class Quantities(Chart):
 
     def _unit(self, start: int, units: tuple[str, ...]) -> list[tuple[str, int]]:
         return [(unit, end) for unit, end in self.find("unit", start) if unit in units]
+
+
+def _beyond_limit(sign: str, excess: p.Bounds) -> p.Claim:
+    """Return that a speed is that far beyond the limit, over it or under it."""
+    turned = {">": "<", ">=": "<=", "<": ">", "<=": ">="} if sign == "-" else {}
+    parts = [
+        f"speed(a) {turned.get(operator, operator)} speed_limit(a) {sign} {number!r} {excess.unit}"
+        for operator, number in excess.limits
+    ]
+    return p.Claim(((" and ".join(parts), ""),))

@@ -8,10 +8,12 @@ recording car needs no description, so that what follows it is about the subject
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kerbstone.lang import UNITS
 from kerbstone.mine.words import phrases as p
 from kerbstone.mine.words.chart import Readings, rule
+from kerbstone.mine.words.company import relates_to_it
 from kerbstone.mine.words.modifiers import Modifiers
 from kerbstone.mine.words.nouns import DEEPEST
 
@@ -30,11 +32,13 @@ class Sentences(Modifiers):
     @rule
     def sentence(self, start: int) -> Readings:
         """A subject with what is said about it; without one, any vehicle is meant."""
-        for subject, end in self.referent(start, DEEPEST):
+        for whole, end in self.referent(start, DEEPEST):
+            subject = self._each(whole, start)
             for more in self.after(end, "and"):
                 for other, there in self.referent(more, DEEPEST):
                     for said, stop in self._story(there):
-                        if said:
+                        # Neither of the two is who was spoken of.
+                        if said and not any(relates_to_it(part) for part in said):
                             yield p.Sentence((subject, other), said), stop
             for said, stop in self._story(end):
                 yield p.Sentence((subject,), said), stop
@@ -42,12 +46,25 @@ class Sentences(Modifiers):
             if said:
                 yield p.Sentence((_VEHICLE,), said), stop
 
+    def _each(self, subject: p.Referent, start: int) -> p.Referent:
+        """Return whom to look for: `find all cars` asks for each car, not about all of them."""
+        if isinstance(subject, p.Things) and subject.every and self.words[start].is_clause:
+            return replace(subject, every=False)
+        return subject
+
     @rule
     def _story(self, start: int) -> Readings:
         """All that is said about the subject, with commas or `and` between it or without."""
-        for first, end in self._step(start):
-            for rest, stop in self._story(end):
-                yield (first, *rest), stop
+        told = [
+            ((first, *rest), stop)
+            for first, end in self._step(start)
+            for rest, stop in self._story(end)
+        ]
+        # The subject itself is who `it` is: `behind a truck and a bus behind it` has one behind it.
+        for is_dangling in (False, True):
+            for said, stop in told:
+                if any(relates_to_it(part) for part in said) is is_dangling:
+                    yield said, stop
         yield (), start
 
     @rule
