@@ -32,19 +32,19 @@ def changing_lane(facts: Facts) -> Values:
     It must stay there for half a second, and have been so long on its own. The middle is the inner half of a lane's width; each
     side of the border lasts at most 4 s.
     """
-    return _claim(facts, _changes(facts) != 0)
+    return _claim(facts, changes_of(facts) != 0)
 
 
 @signal(margin=1.0)
 def changing_lane_left(facts: Facts) -> Values:
     """Changes to the lane on the left of its own; see `changing_lane`."""
-    return _claim(facts, _changes(facts) == _LEFT)
+    return _claim(facts, changes_of(facts) == _LEFT)
 
 
 @signal(margin=1.0)
 def changing_lane_right(facts: Facts) -> Values:
     """Changes to the lane on the right of its own; see `changing_lane`."""
-    return _claim(facts, _changes(facts) == _RIGHT)
+    return _claim(facts, changes_of(facts) == _RIGHT)
 
 
 def _claim(facts: Facts, holds: np.ndarray) -> Values:
@@ -52,12 +52,12 @@ def _claim(facts: Facts, holds: np.ndarray) -> Values:
     return np.where(known, np.where(holds, 1.0, -1.0), np.nan)
 
 
-def _changes(facts: Facts) -> Int8[np.ndarray, "agent time"]:
+def changes_of(facts: Facts) -> Int8[np.ndarray, "agent time"]:
+    """Return in which cells a road user changes lanes: 1 to the left, -1 to the right, else 0."""
     return facts.keep("lane changes", lambda: _find_changes(facts))
 
 
 def _find_changes(facts: Facts) -> Int8[np.ndarray, "agent time"]:
-    """Return in which cells a road user changes lanes, and to which side."""
     out = np.zeros(facts.agents.valid.shape, np.int8)
     road, stays = facts.road, facts.stays
     if road is None or stays is None or len(stays.lane) < 2:
@@ -92,7 +92,7 @@ def _find_changes(facts: Facts) -> Int8[np.ndarray, "agent time"]:
         begin = start - _leading(back > 1)
         until = end + _leading(ahead > 1)
         out[row, min(begin + 1, start) : max(until, end + 1)] = side
-    return out
+    return np.where(facts.agents.valid, out, np.int8(0))
 
 
 def _durations(facts: Facts, road: Road, stays: Stays) -> tuple[np.ndarray, np.ndarray]:

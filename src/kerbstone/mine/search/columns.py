@@ -70,6 +70,7 @@ DERIVED: dict[str, Packing] = {
     "stays": packing.stays_packing(),
     "leaders": packing.leaders_packing(),
     "inside": packing.inside_packing(),
+    "changes": packing.changes_packing(),
     **{name: packing.signal_packing(name) for name in SIGNALS},
 }
 """What a query derives where no column has it, by the name of the column."""

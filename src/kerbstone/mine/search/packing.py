@@ -13,6 +13,7 @@ from kerbstone.lang import Facts, known_signals
 from kerbstone.lang.bindings import closest
 from kerbstone.lang.leaders import Leaders, leaders_of
 from kerbstone.lang.ranges import PairRange
+from kerbstone.lang.signals.changes import changes_of
 from kerbstone.lang.signals.places import is_in_intersection
 from kerbstone.lang.stays import Stays, lay_out
 from kerbstone.scene import LaneCandidates
@@ -62,6 +63,16 @@ def inside_packing() -> Packing:
         is_in_intersection,
         lambda inside, valid: pack_cells(inside.astype(float), valid, fill=0.0),
         lambda row, valid: unpack_cells(row, valid, fill=0.0) > 0,
+    )
+
+
+def changes_packing() -> Packing:
+    """Return how it is kept who changes lanes."""
+    return Packing(
+        "lane changes",
+        changes_of,
+        lambda changes, valid: pack_cells(changes.astype(float), valid, fill=0.0),
+        lambda row, valid: unpack_cells(row, valid, fill=0.0).astype(np.int8),
     )
 
 

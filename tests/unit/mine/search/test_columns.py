@@ -10,6 +10,7 @@ from kerbstone.lang.bindings import CLOSEST, closest
 from kerbstone.lang.leaders import leaders_of
 from kerbstone.lang.library import prepare
 from kerbstone.lang.ranges import key_of, measure_range
+from kerbstone.lang.signals.changes import changes_of
 from kerbstone.lang.signals.places import is_in_intersection
 from kerbstone.mine import index_store, search_store
 from kerbstone.mine.search.columns import (
@@ -96,7 +97,11 @@ def test_columns_hold_what_would_be_derived(streets):
             got = kept.keep((signal, ()), lambda: pytest.fail("it was not kept"))
             want = measure(fresh)
             np.testing.assert_array_equal(got, want, err_msg=signal)
-        for key, derive in {"leaders": leaders_of, "in intersection": is_in_intersection}.items():
+        for key, derive in {
+            "leaders": leaders_of,
+            "in intersection": is_in_intersection,
+            "lane changes": changes_of,
+        }.items():
             got = kept.keep(key, lambda: pytest.fail("it was not kept"))
             np.testing.assert_array_equal(np.array(got), np.array(derive(fresh)))
             assert fresh.has(key)
