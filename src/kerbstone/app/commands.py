@@ -258,7 +258,7 @@ def demo(
     ] = Path("kerbstone-demo"),
     seed: Annotated[
         int, typer.Option(help="Another seed gives other traffic.", min=0, max=_LARGEST_SEED)
-    ] = 0,
+    ] = 4,
     workers: Annotated[
         int | None, typer.Option(help="Processes; one per processor if not given.", min=1)
     ] = None,
