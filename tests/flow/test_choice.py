@@ -6,25 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from kerbstone.app.cli import app
+from commands import run, run_json
 from kerbstone.mine.examples import like
 from kerbstone.mine.moments.describing import describe
 from kerbstone.mine.moments.embeddings import read_vectors
 from kerbstone.store import Store
 from streets import put_scenes, street
-
-
-def run(*arguments: object, code: int = 0):
-    """Run a command in this process and check how it ends."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*arguments: object, code: int = 0):
-    return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
 @pytest.fixture

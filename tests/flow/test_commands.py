@@ -9,23 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from commands import run, run_json
 from drives import write_drive
-from kerbstone.app.cli import app
 from kerbstone.formats import find_logs, intake
 from kerbstone.store import Store
-
-
-def run(*arguments: object, code: int = 0):
-    """Run a command in this process and check how it ends."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*arguments: object, code: int = 0):
-    return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
 @pytest.fixture

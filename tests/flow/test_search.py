@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from commands import run, run_json
 from drives import write_drive
-from kerbstone.app.cli import app
 from kerbstone.formats import ingest
 from kerbstone.store import Store
 from small.sumo import write_run
@@ -18,17 +17,6 @@ from streets import damage_scene
 
 FAST = "vehicle v: speed(v) > 7 m/s"
 PASSING = "vehicle v, pedestrian p: distance(v, p) < 20 m and approaching(v, p)"
-
-
-def run(*arguments: object, code: int = 0):
-    """Run a command in this process and check how it ends."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
-
-
-def run_json(*arguments: object, code: int = 0):
-    return json.loads(run(*arguments, "--json", code=code).stdout)
 
 
 @pytest.fixture(scope="module")

@@ -5,24 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from commands import run
 from drives import write_drive
 from kerbstone.app import demo
-from kerbstone.app.cli import app
 from kerbstone.app.simulate import _scenario_name
 from kerbstone.formats import ingest
 from kerbstone.formats.sumo import SimulationConfig, vary_config
 from kerbstone.store import Store
 
 pytest.importorskip("sumo", reason="the extra 'sumo' is not installed")
-
-
-def run(*arguments: object, code: int = 0):
-    """Run a command in this process and check how it ends."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output + repr(result.exception)
-    return result
 
 
 def simulate(*arguments: object) -> dict:
