@@ -18,9 +18,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Shaped
-from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 Values = Float64[np.ndarray, "#binding time"]
+_UNKNOWN = (-np.inf, np.inf)
+"""The bounds of what is not known."""
 
 
 class Robustness(NamedTuple):
@@ -92,15 +93,12 @@ def always(body: Robustness, first: int, last: int) -> Robustness:
 
     Negative steps lie in the past. Steps outside the scene are undefined.
     """
-    return Robustness(
-        _slide(body.low, first, last, -np.inf, is_least=True),
-        _slide(body.high, first, last, np.inf, is_least=True),
-    )
+    return _slide(np.minimum, body, first, last)
 
 
 def eventually(body: Robustness, first: int, last: int) -> Robustness:
     """Return whether it holds at any step from `first` to `last` from now on."""
-    return ~always(~body, first, last)
+    return _slide(np.maximum, body, first, last)
 
 
 def always_ahead(body: Robustness) -> Robustness:
@@ -135,27 +133,42 @@ def until_ever(left: Robustness, right: Robustness) -> Robustness:
 def lasting(body: Robustness, steps: int) -> Robustness:
     """Return whether now is part of at least `steps` steps after one another at which it holds."""
     # A stretch may have begun before the scene; even so it holds nothing that fails in the scene.
-    before = ((0, 0), (steps - 1, 0))
-    known = Robustness(
-        np.pad(body.low, before, constant_values=-np.inf),
-        np.pad(body.high, before, constant_values=np.inf),
+    low, high = (
+        _widen(bound, steps - 1, 0, outside)
+        for bound, outside in zip(body, _UNKNOWN, strict=True)
     )
-    found = eventually(always(known, 0, steps - 1), 1 - steps, 0)
+    found = eventually(always(Robustness(low, high), 0, steps - 1), 1 - steps, 0)
     return Robustness(*(bound[:, steps - 1 :] for bound in found))
 
 
-def _slide(values: Values, first: int, last: int, outside: float, *, is_least: bool) -> Values:
-    steps = values.shape[1]
+def _slide(function: np.ufunc, body: Robustness, first: int, last: int) -> Robustness:
+    """Return the least or largest bound over the steps of a window around each step."""
+    steps = body.low.shape[1]
     # Windows that lie beyond the scene altogether need not be longer than it.
     first, last = max(min(first, steps), -steps), max(min(last, steps), -steps)
-    before, after = max(-first, 0), max(last, 0)
-    padded = np.pad(values, ((0, 0), (before, after)), constant_values=outside)
-    size = last - first + 1
-    function = minimum_filter1d if is_least else maximum_filter1d
-    slid = function(padded, size, axis=1, mode="nearest") if size > 1 else padded
-    # SciPy's window begins size // 2 before its place.
-    start = before + first + size // 2
-    return slid[:, start : start + steps]
+    bounds = []
+    for values, outside in zip(body, _UNKNOWN, strict=True):
+        before = max(-first, 0)
+        widened = _widen(values, before, max(last, 0), outside)
+        slid = widened[:, before + first : before + last + steps]
+        # Of windows of one length follow those of twice that, and any is covered by two of them.
+        size, length = last - first + 1, 1
+        while 2 * length <= size:
+            slid = function(slid[:, :-length], slid[:, length:])
+            length *= 2
+        rest = size - length
+        bounds.append(function(slid[:, :steps], slid[:, rest:]) if rest else slid)
+    return Robustness(*bounds)
+
+
+def _widen(
+    values: Values, before: int, after: int, outside: float
+) -> Float64[np.ndarray, "#binding wider"]:
+    """Return values with more steps before and after them."""
+    steps = values.shape[1]
+    widened = np.full((len(values), before + steps + after), outside)
+    widened[:, before : before + steps] = values
+    return widened
 
 
 def _accumulate(function: np.ufunc, values: Values) -> Values:
@@ -165,13 +178,11 @@ def _accumulate(function: np.ufunc, values: Values) -> Values:
 def _until(left: Values, right: Values, first: int, last: int, outside: float) -> Values:
     steps = left.shape[1]
     last = min(last, steps)
-    padding = ((0, 0), (0, last))
-    left = np.pad(left, padding, constant_values=outside)
-    right = np.pad(right, padding, constant_values=outside)
+    held_at, wanted_at = (_widen(side, 0, last, outside) for side in (left, right))
     out = np.full((len(left), steps), -np.inf)
     held = np.full((len(left), steps), np.inf)
     for k in range(last + 1):
         if k >= first:
-            np.maximum(out, np.minimum(held, right[:, k : k + steps]), out=out)
-        np.minimum(held, left[:, k : k + steps], out=held)
+            np.maximum(out, np.minimum(held, wanted_at[:, k : k + steps]), out=out)
+        np.minimum(held, held_at[:, k : k + steps], out=held)
     return out

@@ -17,15 +17,17 @@ CHUNK_STEPS = 64
 # Splitting floats into their bytes before compression shrinks smooth tracks by a fifth and
 # centimetre-rounded ones by half, bit for bit, and costs a window less than half a millisecond.
 _PACKED = {"lance-encoding:compression": "zstd", "lance-encoding:bss": "on"}
+# What only saves computing it again is to be read quickly: in half the time, a seventh larger.
+_QUICK = {"lance-encoding:compression": "lz4"}
 
 
 def _list(name: str, item: pa.DataType) -> pa.Field:
     return pa.field(name, pa.list_(item))
 
 
-def _floats(*names: str) -> list[pa.Field]:
-    packed = pa.field("item", pa.float64(), metadata=_PACKED)
-    return [pa.field(name, pa.list_(packed)) for name in names]
+def _floats(*names: str, packed: dict[str, str] = _PACKED) -> list[pa.Field]:
+    item = pa.field("item", pa.float64(), metadata=packed)
+    return [pa.field(name, pa.list_(item)) for name in names]
 
 
 def _key(name: str, kind: pa.DataType) -> pa.Field:
@@ -252,7 +254,7 @@ COLUMNS = pa.schema(
         pa.field("scene_part", _INT),
         *_columns(_TEXT, "name", "version"),
         _list("shape", pa.int32()),
-        *_floats("floats"),
+        *_floats("floats", packed=_QUICK),
         _list("integers", _INT),
         pa.field("checksum", _INT),
         pa.field("written", _TIME),

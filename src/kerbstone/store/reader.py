@@ -27,7 +27,7 @@ T = TypeVar("T")
 _KEPT_MAPS = 16
 _KEPT_HEADS = 1024
 _NAMES_SEARCHED = 20_000
-_READ_AT_ONCE = 16
+_READ_AT_ONCE = 32
 
 
 class SceneReader:

@@ -8,7 +8,7 @@ holds exactly what would be derived, so a query answers the same with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from kerbstone.lang import Facts, formula, known_signals
@@ -83,15 +83,16 @@ class Columns:
     Args:
         store: The store.
         parts: Which versions of scenes they are, as the store's `scenes` table says.
-        wanted: Names of columns that are read together once one of them is asked for.
+        wanted: Names of columns that are read together once one of them is asked for. Those that
+            turn out to be asked for are added: the next scenes need them too.
     """
 
     def __init__(
-        self, store: Store, parts: Iterable[int], wanted: frozenset[str] = frozenset()
+        self, store: Store, parts: Iterable[int], wanted: set[str] | None = None
     ) -> None:
         self._store = store
         self._parts = list(parts)
-        self._wanted = wanted
+        self._wanted = set() if wanted is None else wanted
         self._loaded: dict[str, dict[int, Row]] = {}
         self._new: list[Row] = []
 
@@ -129,7 +130,8 @@ class Columns:
             return None
         name, unpack = column
         if name not in self._loaded:
-            self._read(self._wanted if name in self._wanted else {name})
+            self._wanted.add(name)
+            self._read(self._wanted - self._loaded.keys())
         row = self._loaded[name].get(part)
         return None if row is None or not len(row["shape"]) else unpack(row, scene.agents.valid)
 
@@ -144,12 +146,21 @@ class Columns:
             self._loaded[row["name"]][row["scene_part"]] = row
 
 
-def wanted_by(query: formula.Compiled) -> frozenset[str]:
-    """Return the names of the columns of pairs that a query looks at."""
+def wanted_by(query: formula.Compiled) -> set[str]:
+    """Return the names of the columns that a query looks at: as it shows, and as scenes showed."""
     parts = formula.walk(query.body)
     signals = {p.signal.name for p in parts if isinstance(p, formula.Measure | formula.Claim)}
     pairs = {CLOSEST} if len(query.slots) + query.names_ego > 1 else set()
-    return frozenset({*pairs, *map(_range_name, signals & set(RANGES))})
+    wanted = _wanted(query.text)
+    wanted |= {*pairs, *map(_range_name, signals & set(RANGES))}
+    return wanted
+
+
+@lru_cache(maxsize=8)
+def _wanted(text: str) -> set[str]:
+    """Return the set that belongs to a query in this process."""
+    del text
+    return set()
 
 
 def missing_columns(store: Store, parts: Sequence[int]) -> dict[int, set[str]]:

@@ -10,7 +10,7 @@ from itertools import islice
 from kerbstone.errors import InputError
 from kerbstone.store import Store
 
-AT_ONCE = 16
+AT_ONCE = 32
 """Scenes that a worker takes at a time."""
 
 Scenes = tuple[tuple[str, int], ...]
