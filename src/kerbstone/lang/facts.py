@@ -24,11 +24,13 @@ class Facts:
 
     Args:
         scene: The scene.
-        stored: Returns what is known already under a key of `keep`, None where it is not. What
-            it returns must be what would be derived.
+        stored: Returns what is known already of these facts under a key of `keep`, None where it
+            is not. What it returns must be what would be derived.
     """
 
-    def __init__(self, scene: Scene, *, stored: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, scene: Scene, *, stored: Callable[[Facts, Any], Any] | None = None
+    ) -> None:
         self.scene = scene
         self._stored = stored
         self.agents = scene.agents
@@ -40,7 +42,7 @@ class Facts:
     def keep(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what `make` returned when it was first asked for under this key."""
         if key not in self._kept:
-            known = None if self._stored is None else self._stored(key)
+            known = None if self._stored is None else self._stored(self, key)
             self._kept[key] = make() if known is None else known
         return self._kept[key]
 
@@ -127,9 +129,10 @@ class Facts:
     @cached_property
     def routes(self) -> Routes | None:
         """How the lanes that agents are on lie to one another, None as for `places`."""
-        if self.road is None or self.stays is None:
+        road, stays = self.road, self.stays
+        if road is None or stays is None:
             return None
-        return find_routes(self.road, self.stays, self.agents.valid)
+        return self.keep("routes", lambda: find_routes(road, stays, self.agents.valid))
 
     def derive(
         self, values: Float64[np.ndarray, "agent time"]

@@ -177,14 +177,36 @@ def find_routes(road: Road, stays: Stays, valid: Bool[np.ndarray, "agent time"])
                 row[lane] = 0.0
             rows.append(row)
         of_stay[stay] = numbers[key]
-    count = len(rows)
+    lane = np.array([key[0] for key in numbers], np.int64)
+    return lay_routes(road, stays, valid, of_stay, lane, np.array(rows))
+
+
+def lay_routes(
+    road: Road,
+    stays: Stays,
+    valid: Bool[np.ndarray, "agent time"],
+    of_stay: Int64[np.ndarray, " stay"],
+    lane: Int64[np.ndarray, " route"],
+    ahead: Float64[np.ndarray, "..."],
+) -> Routes:
+    """Return routes with who is on which.
+
+    Args:
+        road: The road.
+        stays: Who is on which lane.
+        valid: Who is there.
+        of_stay: Route of each stay.
+        lane: The lane of each route.
+        ahead: How far along each route each lane begins [m], as in `Routes`.
+    """
+    count = len(lane)
     number = np.append(of_stay, count)[stays.number]
     return Routes(
         road=road,
         of_stay=of_stay,
         number=np.where(valid, number, count + 1).astype(np.int32),
-        lane=np.array([key[0] for key in numbers], np.int64),
-        ahead=np.array(rows).reshape(count, len(length)),
+        lane=lane,
+        ahead=ahead.reshape(count, len(road.length)),
     )
 
 

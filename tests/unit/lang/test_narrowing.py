@@ -36,7 +36,8 @@ WHOLE = ["{}", "({}) for at least 0.3 s", "eventually[0.5 s]({})", "not ({})"]
 def with_ranges(scene) -> Facts:
     plain = Facts(scene)
     signals = [known_signals()[name] for name in ("approaching", "closing_speed", "distance")]
-    return Facts(scene, stored={key_of(one): measure_range(one, plain) for one in signals}.get)
+    known = {key_of(one): measure_range(one, plain) for one in signals}
+    return Facts(scene, stored=lambda _, key: known.get(key))
 
 
 @settings(max_examples=60, deadline=None)

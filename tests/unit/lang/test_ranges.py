@@ -55,7 +55,7 @@ def with_ranges(scene) -> Facts:
         key_of(known_signals()[name]): measure_range(known_signals()[name], plain)
         for name in SIGNALS
     }
-    return Facts(scene, stored=known.get)
+    return Facts(scene, stored=lambda _, key: known.get(key))
 
 
 @settings(max_examples=60)

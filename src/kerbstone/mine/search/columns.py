@@ -15,7 +15,7 @@ from kerbstone.lang import Facts, formula, known_signals
 from kerbstone.lang.bindings import CLOSEST
 from kerbstone.lang.ranges import measure_range
 from kerbstone.lang.version import code_version, language_version
-from kerbstone.mine.search import packing
+from kerbstone.mine.search import lane_packing, packing
 from kerbstone.mine.search.packing import Packing, Row
 from kerbstone.scene import Scene
 from kerbstone.store import Store
@@ -67,8 +67,9 @@ RANGES = (
 """The signals of two road users whose ranges an index derives: they are slow, or rule most pairs out."""
 
 DERIVED: dict[str, Packing] = {
-    "stays": packing.stays_packing(),
-    "leaders": packing.leaders_packing(),
+    "stays": lane_packing.stays_packing(),
+    "routes": lane_packing.routes_packing(),
+    "leaders": lane_packing.leaders_packing(),
     "inside": packing.inside_packing(),
     "changes": packing.changes_packing(),
     **{name: packing.signal_packing(name) for name in SIGNALS},
@@ -98,20 +99,20 @@ class Columns:
 
     def facts(self, scene: Scene, part: int) -> Facts:
         """Return the facts of a scene, which take from the columns what is there."""
-        return Facts(scene, stored=partial(self._find, scene, part))
+        return Facts(scene, stored=partial(self._find, part))
 
     def take(self, facts: Facts, part: int) -> None:
         """Note what was derived of a scene and is in no column yet."""
         for name, kept in DERIVED.items():
             if facts.has(kept.key) and part not in self._loaded.get(name, {}):
-                self._note(part, name, kept.pack(facts.kept(kept.key), facts.agents.valid))
+                self._note(part, name, kept.pack(facts.kept(kept.key), facts))
 
     def take_ranges(self, facts: Facts, part: int) -> None:
         """Derive the ranges of signals between road users and how near these come, and note them."""
         signals = known_signals()
         for name in RANGES:
             found = measure_range(signals[name], facts)
-            self._note(part, _range_name(name), packing.pack_range(found, facts.agents.valid))
+            self._note(part, _range_name(name), packing.pack_range(found))
         self._note(part, CLOSEST, packing.pack_closest(facts))
 
     def write(self) -> None:
@@ -124,7 +125,7 @@ class Columns:
     def _note(self, part: int, name: str, row: Row) -> None:
         self._new.append(row | {"scene_part": part, "name": name})
 
-    def _find(self, scene: Scene, part: int, key: Any) -> Any:
+    def _find(self, part: int, facts: Facts, key: Any) -> Any:
         column = _column_of(key)
         if column is None:
             return None
@@ -133,7 +134,7 @@ class Columns:
             self._wanted.add(name)
             self._read(self._wanted - self._loaded.keys())
         row = self._loaded[name].get(part)
-        return None if row is None or not len(row["shape"]) else unpack(row, scene.agents.valid)
+        return None if row is None or not len(row["shape"]) else unpack(row, facts)
 
     def _read(self, names: Iterable[str]) -> None:
         parts, some = ", ".join(map(str, self._parts)), ", ".join(f"'{name}'" for name in names)
@@ -185,7 +186,7 @@ def derive_columns(facts: Facts) -> None:
         facts.keep(kept.key, partial(kept.derive, facts))
 
 
-def _column_of(key: Any) -> tuple[str, Callable[[Row, packing.Valid], Any]] | None:
+def _column_of(key: Any) -> tuple[str, Callable[[Row, Facts], Any]] | None:
     """Return in which column there is what facts keep under a key, and how it is unpacked."""
     if key == CLOSEST:
         return CLOSEST, packing.unpack_closest
