@@ -12,7 +12,7 @@ from kerbstone.lang import formula as f
 from kerbstone.lang import robust
 from kerbstone.lang.bindings import Bindings, bounds_of, candidates_of, too_large
 from kerbstone.lang.facts import Facts
-from kerbstone.lang.narrowing import Narrowing
+from kerbstone.lang.narrowing import Narrowing, has_further
 from kerbstone.lang.ranges import limits_of
 from kerbstone.lang.robust import Robustness, Values, take
 
@@ -90,6 +90,32 @@ class Frame:
     def term(self, part: f.Term) -> Values:
         """Return the values of a term, NaN where they are undefined."""
         return self._remember(part, Frame.term, self._term)
+
+    def comparison(
+        self, part: f.Comparison, where: Bool[np.ndarray, "binding time"], joint: Robustness
+    ) -> Robustness:
+        """Return the robustness of a comparison, where it says more than what is known.
+
+        Args:
+            part: The comparison.
+            where: The cells that are asked for; in others it may be anything.
+            joint: What must hold besides. Where the comparison holds more strongly, it is inf.
+        """
+        match part:
+            case f.Comparison(
+                _, ">" | ">=" | "<" | "<=" as operator, f.Measure() as left, f.Constant() as right
+            ) if left.signal.between is not None and not self._knows(id(part)):
+                a, b = (self.rows(slot) for slot in left.slots)
+                if self._bound.keys() <= set(left.slots) and min(a.min(initial=0), b.min(initial=0)) >= 0:
+                    low, high = left.signal.between(self.facts, a, b)
+                    worst = high if operator in ("<", "<=") else low
+                    rough = _compare(operator, worst, self.term(right), part.margin)
+                    where = where & ~(rough.low >= joint.high)
+                    self._work.charge(self.count * self.facts.steps)
+                    values = left.signal.measure(self.facts, a, b, where=where)
+                    found = _compare(operator, values, self.term(right), part.margin)
+                    return Robustness(*(np.where(where, bound, np.inf) for bound in found))
+        return self.formula(part)
 
     def _remember(self, part: Any, measure: Any, make: Any) -> Any:
         if not self._knows(id(part)):
@@ -316,10 +342,15 @@ class Frame:
                 if floor is not None:
                     least = Robustness(floor.low[whose], floor.high[whose])
                     narrowed = Narrowing(frame, slots, least)
-                    narrowed.require(f.conjuncts(body))
-                    frame, whose = narrowed.frame, whose[narrowed.chosen]
+                    parts = list(f.conjuncts(body))
+                    narrowed.require(parts)
+                    frame, whose, joint = narrowed.frame, whose[narrowed.chosen], narrowed.joint
+                    for further in filter(has_further, parts):
+                        joint = frame.both(joint, further)
+                else:
+                    joint = frame.formula(body)
                 shape = (frame.count, facts.steps)
-                found = (np.broadcast_to(bound, shape) for bound in frame.formula(body))
+                found = (np.broadcast_to(bound, shape) for bound in joint)
                 yield whose, Robustness(*found), frame.present(slots)
 
 

@@ -31,6 +31,7 @@ class Narrowing:
         slots: Road users that must be there when something holds.
         floor: A binding is left out if neither bound of what must hold is ever above the same
             bound of the floor.
+        joint: What is known to hold for them already.
         is_whole: Whether that is the floor of a query, and robustness that is not known to be
             above it or below 0 may be anything.
         is_sure: Whether what is needed must be known to be above it.
@@ -42,13 +43,14 @@ class Narrowing:
         slots: tuple[f.Slot, ...],
         floor: Robustness,
         *,
+        joint: Robustness | None = None,
         is_whole: bool = False,
         is_sure: bool = False,
     ) -> None:
         self.frame = frame
         self.chosen: Int64[np.ndarray, " chosen"] = np.arange(frame.count)
         top = np.full((1, 1), np.inf)
-        self.joint = Robustness(top, top)
+        self.joint = Robustness(top, top) if joint is None else joint
         self._slots = slots
         self._floor = floor
         self._is_whole = is_whole
@@ -82,15 +84,24 @@ class Narrowing:
         """Put a part together with the rest; it is measured for those only that want it."""
         if not self.frame.count:
             return
-        found = _measure_some(self.frame, part, wanted)
+        if isinstance(part, f.Comparison) and wanted.all():
+            # The robustness of a query is what it is below the floor, too.
+            where = self.frame.present(self._slots) if self._is_whole else self._above()
+            found = self.frame.comparison(part, where, self.joint)
+        else:
+            found = _measure_some(self.frame, part, wanted)
         self.joint = self.joint & found
-        above = self.joint.high > self._floor.high
-        if self._floor.low is not self._floor.high:
-            above |= self.joint.low > self._floor.low
-        kept = np.any(above & self.frame.present(self._slots), axis=1)
+        kept = np.any(self._above(), axis=1)
         if is_needed and found.low is not found.high:
             kept &= self._exceeds(found, self._slots)
         self._keep(kept)
+
+    def _above(self) -> Bool[np.ndarray, "binding time"]:
+        """Return where what is known to hold is above the floor, while all are there."""
+        above = self.joint.high > self._floor.high
+        if self._floor.low is not self._floor.high:
+            above = above | (self.joint.low > self._floor.low)
+        return above & self.frame.present(self._slots)
 
     def _keep(self, kept: Kept) -> None:
         if not kept.all():

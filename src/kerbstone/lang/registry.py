@@ -33,6 +33,8 @@ _FAMILIES = (
 )
 _SIGNALS: dict[str, Signal] = {}
 
+Between = Callable[..., tuple[np.ndarray, np.ndarray]]
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -54,6 +56,9 @@ class Signal:
             asked to be small is looked for nearby only.
         reach: For a claim on two road users, how far apart their boxes may be where its margin
             is above -1 [m]; None if there is no limit.
+        between: Between what it lies at each time, for pairs of road users, where that is told
+            far sooner than what it is. Then `measure` also takes `where`, the cells that are
+            asked for.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Signal:
     doc: str
     apart: bool = False
     reach: float | None = None
+    between: Between | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Another process has its own: what `measure` is called there is nobody's business.
@@ -84,6 +90,7 @@ def signal(
     texts: int = 0,
     apart: bool = False,
     reach: float | None = None,
+    between: Between | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as the signal of its name. See `Signal` for the arguments.
 
@@ -106,6 +113,7 @@ def signal(
             doc=" ".join(doc.split()),
             apart=apart,
             reach=reach,
+            between=between,
         )
         return measure
 

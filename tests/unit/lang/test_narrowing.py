@@ -83,9 +83,9 @@ def test_a_binding_whose_parts_hold_at_different_times_is_left_out():
 def test_two_road_users_are_measured_once_and_only_where_they_may_count(text, most, monkeypatch):
     known, asked = known_signals()["distance"], []
 
-    def measure(facts, a, b):
+    def measure(facts, a, b, **where):
         asked.extend(zip(a.tolist(), b.tolist(), strict=True))
-        return known.measure(facts, a, b)
+        return known.measure(facts, a, b, **where)
 
     monkeypatch.setitem(known_signals(), "distance", dataclasses.replace(known, measure=measure))
     points = np.zeros((5, 6, 2))

@@ -138,9 +138,9 @@ def note_pairs(monkeypatch, name) -> list[tuple[int, int]]:
     """Return a list to which the pairs are added of which a signal is measured from now on."""
     asked, known = [], known_signals()[name]
 
-    def measure(facts, a, b):
+    def measure(facts, a, b, **where):
         asked.extend(zip(a.tolist(), b.tolist(), strict=True))
-        return known.measure(facts, a, b)
+        return known.measure(facts, a, b, **where)
 
     monkeypatch.setitem(known_signals(), name, dataclasses.replace(known, measure=measure))
     return asked

@@ -8,7 +8,7 @@ only asks for a direction takes the box for a point.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.lang.facts import Facts
 from kerbstone.lang.registry import signal
@@ -25,18 +25,35 @@ _WALK = 0.5
 """What moves slower is not going anywhere [m/s]."""
 _STILL = 1e-3
 """What moves slower stands, but for rounding [m/s]."""
+_ROUNDING = 1e-6
+"""By how much distances of equal value may differ [m]."""
 
 
-@signal(agents=2, unit="m", margin=2.0, apart=True)
-def distance(facts: Facts, a: Rows, b: Rows) -> Values:
+def _between_circles(facts: Facts, a: Rows, b: Rows) -> tuple[Values, Values]:
+    """Return how far apart circles around boxes are, and circles in them [m]."""
+    way = centre_distance(facts, a, b)
+    size = facts.agents.size[:, :2]
+    outer, inner = np.hypot(*size.T) / 2, size.min(axis=1) / 2
+    low = way - (outer[a] + outer[b])[:, None] - _ROUNDING
+    high = way - (inner[a] + inner[b])[:, None] + _ROUNDING
+    return np.maximum(low, 0.0), np.maximum(high, 0.0)
+
+
+@signal(agents=2, unit="m", margin=2.0, apart=True, between=_between_circles)
+def distance(
+    facts: Facts, a: Rows, b: Rows, *, where: Bool[np.ndarray, "pair time"] | None = None
+) -> Values:
     """Shortest way between the boxes, seen from above; 0 where they touch."""
     # It is the same from either side, and of pairs that are not there together nothing is known.
-    count = len(facts.agents)
-    code, place = np.unique(np.minimum(a, b) * count + np.maximum(a, b), return_inverse=True)
-    one, other = np.divmod(code, max(count, 1))
-    out = np.full((len(code), facts.steps), np.nan)
-    pair, step = np.nonzero(facts.agents.valid[one] & facts.agents.valid[other])
-    boxes = facts.boxes
+    valid, boxes = facts.agents.valid, facts.boxes
+    one, other, place = np.minimum(a, b), np.maximum(a, b), np.arange(len(a))
+    if where is None:
+        count = max(len(valid), 1)
+        code, place = np.unique(one * count + other, return_inverse=True)
+        one, other = np.divmod(code, count)
+    together = valid[one] & valid[other]
+    pair, step = np.nonzero(together if where is None else together & where)
+    out = np.full((len(one), facts.steps), np.nan)
     out[pair, step] = box_distance(boxes[one[pair], step], boxes[other[pair], step])
     return np.maximum(out, 0.0)[place]
 
