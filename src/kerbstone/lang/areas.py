@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from kerbstone.scene import Map, PieceKind
 
 _ROUGH = 0.01
 """How much outlines may be off [m]: what is simpler is faster."""
+_BLOCK = 1_000_000
+"""How many boxes and parts are compared at once."""
 
 
 class Area:
@@ -49,13 +52,63 @@ class Area:
             return np.zeros(len(points), bool)
         return shapely.dwithin(self.shape, shapely.points(points), within)
 
-    def distance(self, shapes: np.ndarray) -> Float64[np.ndarray, " shape"]:
-        """Return how far shapely geometries are from the area [m]: 0 on contact, inf without one."""
+    def distance(self, boxes: Float64[np.ndarray, "box 4 2"]) -> Float64[np.ndarray, " box"]:
+        """Return how far boxes are from the area [m]: 0 on contact, inf where there is none.
+
+        Args:
+            boxes: Their corners, in order around them [m]; all in one place for a point. Where
+                one is NaN, so is the distance.
+        """
+        if self.shape is None:
+            return np.full(len(boxes), np.inf)
+        out = np.full(len(boxes), np.nan)
+        known = np.flatnonzero(np.isfinite(boxes).all(axis=(1, 2)))
+        size = max(_BLOCK // len(self._parts), 1)
+        for first in range(0, len(known), size):
+            some = known[first : first + size]
+            out[some] = self._measure(boxes[some])
+        return out
+
+    def _measure(self, boxes: Float64[np.ndarray, "box 4 2"]) -> Float64[np.ndarray, " box"]:
         import shapely
 
-        if self.shape is None:
-            return np.full(len(shapes), np.inf)
-        return shapely.distance(self.shape, shapes)
+        outlines = shapely.linearrings(boxes)
+        # The part whose extent is nearest, and then those only that may be nearer.
+        apart = _between(boxes.min(axis=1), boxes.max(axis=1), self._extents)
+        nearest = apart.argmin(axis=1)
+        out = shapely.distance(outlines, self._parts[nearest])
+        apart[np.arange(len(boxes)), nearest] = np.inf
+        box, part = np.nonzero(apart < out[:, None])
+        np.minimum.at(out, box, shapely.distance(outlines[box], self._parts[part]))
+        # What lies in a box, or it in what, need not touch its outline.
+        sides = np.linalg.norm(boxes[:, 1:3] - boxes[:, :2], axis=-1)
+        close = np.flatnonzero((out > 0) & (out <= sides.min(axis=1) / 2))
+        if len(close):
+            covers = shapely.intersects(self.shape, shapely.polygons(outlines[close]))
+            out[close[covers]] = 0.0
+        return out
+
+    @cached_property
+    def _parts(self) -> np.ndarray:
+        import shapely
+
+        return shapely.get_parts(self.shape)
+
+    @cached_property
+    def _extents(self) -> Float64[np.ndarray, "part 4"]:
+        import shapely
+
+        return shapely.bounds(self._parts)
+
+
+def _between(
+    low: Float64[np.ndarray, "box 2"],
+    high: Float64[np.ndarray, "box 2"],
+    extents: Float64[np.ndarray, "part 4"],
+) -> Float64[np.ndarray, "box part"]:
+    """Return how far apart upright rectangles are [m]: things in them are no nearer."""
+    beyond = np.maximum(extents[:, :2] - high[:, None], low[:, None] - extents[:, 2:])
+    return np.hypot(*np.moveaxis(np.maximum(beyond, 0.0), -1, 0))
 
 
 def area_of_pieces(town: Map, *kinds: PieceKind) -> Area:

@@ -194,21 +194,15 @@ def _distance(facts: Facts, area: Area) -> Values:
         return np.where(valid, np.inf, np.nan)
     out = np.where(valid, 0.0, np.nan)
     far = valid & ~_inside(facts, area)
-    out[far] = area.distance(facts.keep("shapes", lambda: _shapes(facts))[far])
+    out[far] = area.distance(facts.keep("corners", lambda: _corners(facts))[far])
     return out
 
 
-def _shapes(facts: Facts) -> np.ndarray:
-    """Return the boxes as shapely geometries [agent, time]: points where a size is not known."""
-    import shapely
-
+def _corners(facts: Facts) -> Float64[np.ndarray, "agent time 4 2"]:
+    """Return the corners of the boxes: of points where a size is not known."""
     boxes = facts.boxes
-    shapes = np.full(boxes.shape[:2], None, object)
-    is_box = np.isfinite(boxes).all(axis=-1)
-    shapes[is_box] = shapely.polygons(box_corners_bev(boxes[is_box]))
-    is_point = facts.agents.valid & ~is_box
-    shapes[is_point] = shapely.points(facts.point[is_point])
-    return shapes
+    is_box = np.isfinite(boxes).all(axis=-1, keepdims=True)
+    return np.where(is_box[..., None], box_corners_bev(boxes), facts.point[:, :, None])
 
 
 def _claim(facts: Facts, holds: Cells) -> Values:
