@@ -153,7 +153,6 @@ def find_routes(road: Road, stays: Stays, valid: Bool[np.ndarray, "agent time"])
     lanes = np.unique(stays.lane)
     free = road.onward(lanes, limit=REACH)
     row_of = dict(zip(lanes.tolist(), range(len(lanes)), strict=True))
-    length = road.length
     numbers: dict[tuple[int, int], int] = {}
     of_stay = np.zeros(len(stays.lane), np.int64)
     rows: list[np.ndarray] = []
