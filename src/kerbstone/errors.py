@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+_FEW = 20
+"""As many names are listed in full."""
+
 
 class KerbstoneError(Exception):
     """What went wrong, in the four lines that a user needs.
@@ -89,14 +92,19 @@ def _rebuild(
 def suggest_name(name: str, known: Iterable[str]) -> str:
     """Return the sentence that offers the nearest known names, for the remedy of an error.
 
+    Many names are not listed all where some are near.
+
     Example:
         >>> suggest_name("ktti", ["kitti", "av2"])
         "did you mean 'kitti'? Known: av2, kitti"
     """
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1)
-    listing = "Known: " + ", ".join(choices)
-    return f"did you mean {near[0]!r}? {listing}" if near else listing
+    near = difflib.get_close_matches(name, choices, n=1 if len(choices) <= _FEW else 3)
+    listing = "Known: " + ", ".join(choices[:_FEW])
+    if len(choices) > _FEW:
+        listing = "" if near else f"{listing} and {len(choices) - _FEW} more"
+    mean = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return (mean + listing).strip()
 
 
 def missing_extra(extra: str, purpose: str) -> MissingError:

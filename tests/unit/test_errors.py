@@ -56,3 +56,10 @@ def test_missing_extra_names_the_command_that_adds_it():
 
 def test_suggestion_lists_choices_even_where_nothing_is_near():
     assert suggest_name("xyzzy", ["b", "a"]) == "Known: a, b"
+
+
+def test_of_many_names_those_are_offered_that_are_near():
+    many = [f"signal_{number}" for number in range(30)]
+    assert suggest_name("signl_7", many).startswith("did you mean 'signal_7' or ")
+    assert "Known" not in suggest_name("signl_7", many)
+    assert suggest_name("xyzzy", many).endswith(" and 10 more")

@@ -204,7 +204,7 @@ class _Compiler:
         if isinstance(found, f.Part):
             return found
         if found is None:
-            raise self._unknown(node, node.name, scope)
+            raise self._unknown(node, node.name, scope, remedy=self._call_of(node.name, scope))
         raise self._refuse(
             "query-kind", node, f"{node.name} is a road user, where a claim or a number is needed"
         )
@@ -391,8 +391,25 @@ class _Compiler:
             raise self._refuse("query-limit", node, f"a time is at most {_LONGEST:g} s")
         return value
 
-    def _unknown(self, node: tree.Node, name: str, known: Sequence[str] | Scope) -> InputError:
-        remedy = suggest_name(name, known)
+    def _call_of(self, name: str, scope: Scope) -> str:
+        """Return how a signal or scenario is written whose name stands alone, if it is one."""
+        found = known_signals().get(name)
+        if found is not None:
+            users = ["v", "w"][: found.agents] + ['"…"'] * found.texts
+        elif name in self._scenarios:
+            users = [parameter.name for parameter in self._scenarios[name].parameters]
+            users = users[: sum(bool(one.kind) for one in self._scenarios[name].parameters)]
+        else:
+            return ""
+        declared = any(isinstance(value, f.Slot) and value is not f.EGO for value in scope.values())
+        after = "" if declared else ", of road users that you declare, as in `vehicle v: …`"
+        return f"it says something of road users: write {name}({', '.join(users)}){after}"
+
+    def _unknown(
+        self, node: tree.Node, name: str, known: Sequence[str] | Scope, *, remedy: str = ""
+    ) -> InputError:
+        if not remedy:
+            remedy = suggest_name(name, known)
         if len(known) > _FEW:
             near = difflib.get_close_matches(name, list(known), n=3)
             mean = f"did you mean {', '.join(map(repr, near))}? " if near else ""

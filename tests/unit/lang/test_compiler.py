@@ -154,3 +154,14 @@ def test_every_signal_has_a_sentence_and_a_unit_that_is_known():
         assert found.doc.endswith((".", ".)")), name
         assert found.margin > 0
         assert found.dimension is None or found.unit is not None
+
+
+@pytest.mark.parametrize(("text", "call"), [
+    ("speed > 3 m/s", "write speed(v), of road users that you declare"),
+    ("car a, car b: distance < 3 m", "write distance(v, w)"),
+    ("both", "write both(v, w), of road users that you declare"),
+])  # fmt: skip
+def test_a_name_that_stands_alone_is_shown_as_a_call(text, call):
+    refused = refuse(text)
+    assert refused.code == "query-name"
+    assert call in refused.remedy
