@@ -91,31 +91,48 @@ class Frame:
         """Return the values of a term, NaN where they are undefined."""
         return self._remember(part, Frame.term, self._term)
 
+    def rough(self, part: f.Formula) -> Robustness | None:
+        """Return between what a comparison lies, None where that takes as long as what it is.
+
+        It is told of road users whose frame this is, once they are known to be there.
+        """
+        match part:
+            case f.Comparison(
+                _, ">" | ">=" | "<" | "<=" as operator, f.Measure() as left, f.Constant() as right
+            ) if left.signal.between is not None and self._bound.keys() <= set(left.slots):
+                rows = [self.rows(slot) for slot in left.slots]
+                if min(row.min(initial=0) for row in rows) < 0:
+                    return None
+                key = ("rough", id(part))
+                if not self._knows(key):
+                    self._work.charge(self.count * self.facts.steps)
+                    sides = (
+                        _compare(operator, side, self.term(right), part.margin)
+                        for side in left.signal.between(self.facts, *rows)
+                    )
+                    one, other = sides if operator[0] == ">" else reversed(list(sides))
+                    self._known[key] = Robustness(one.low, other.high)
+                return self._known[key]
+        return None
+
     def comparison(
         self, part: f.Comparison, where: Bool[np.ndarray, "binding time"], joint: Robustness
     ) -> Robustness:
-        """Return the robustness of a comparison, where it says more than what is known.
+        """Return the robustness of a comparison that is known roughly, where it says more.
 
         Args:
             part: The comparison.
             where: The cells that are asked for; in others it may be anything.
             joint: What must hold besides. Where the comparison holds more strongly, it is inf.
         """
-        match part:
-            case f.Comparison(
-                _, ">" | ">=" | "<" | "<=" as operator, f.Measure() as left, f.Constant() as right
-            ) if left.signal.between is not None and not self._knows(id(part)):
-                a, b = (self.rows(slot) for slot in left.slots)
-                if self._bound.keys() <= set(left.slots) and min(a.min(initial=0), b.min(initial=0)) >= 0:
-                    low, high = left.signal.between(self.facts, a, b)
-                    worst = high if operator in ("<", "<=") else low
-                    rough = _compare(operator, worst, self.term(right), part.margin)
-                    where = where & ~(rough.low >= joint.high)
-                    self._work.charge(self.count * self.facts.steps)
-                    values = left.signal.measure(self.facts, a, b, where=where)
-                    found = _compare(operator, values, self.term(right), part.margin)
-                    return Robustness(*(np.where(where, bound, np.inf) for bound in found))
-        return self.formula(part)
+        rough, measure = self.rough(part), part.left
+        if rough is None or not isinstance(measure, f.Measure) or self._knows(id(part)):
+            return self.formula(part)
+        where = where & ~(rough.low >= joint.high)
+        rows = (self.rows(slot) for slot in measure.slots)
+        values = measure.signal.measure(self.facts, *rows, where=where)
+        found = _compare(part.operator, values, self.term(part.right), part.margin)
+        return Robustness(*(np.where(where, bound, np.inf) for bound in found))
 
     def _remember(self, part: Any, measure: Any, make: Any) -> Any:
         if not self._knows(id(part)):

@@ -75,10 +75,19 @@ class Narrowing:
         idle = (
             self._idle(pairs) if self._is_whole else np.zeros((len(pairs), len(self._all())), bool)
         )
-        before = self.chosen
+        before, later = self.chosen, []
         for part, spared in zip(pairs, idle, strict=True):
-            wanted = ~spared[np.searchsorted(before, self.chosen)]
-            self._join(part, wanted, is_needed=part in needed)
+            # What is known roughly leaves out most of whom it can, and is measured last: then
+            # it is seldom what says how strongly all hold.
+            rough = self.frame.rough(part) if self.frame.count and not spared.any() else None
+            if rough is None:
+                wanted = ~spared[np.searchsorted(before, self.chosen)]
+                self._join(part, wanted, is_needed=part in needed)
+            else:
+                self._keep(np.any(self._above(self.joint & rough), axis=1))
+                later.append(part)
+        for part in later:
+            self._join(part, self._all(), is_needed=part in needed)
 
     def _join(self, part: f.Formula, wanted: Kept, *, is_needed: bool) -> None:
         """Put a part together with the rest; it is measured for those only that want it."""
@@ -86,21 +95,23 @@ class Narrowing:
             return
         if isinstance(part, f.Comparison) and wanted.all():
             # The robustness of a query is what it is below the floor, too.
-            where = self.frame.present(self._slots) if self._is_whole else self._above()
+            where = self.frame.present(self._slots)
+            if not self._is_whole:
+                where = self._above(self.joint)
             found = self.frame.comparison(part, where, self.joint)
         else:
             found = _measure_some(self.frame, part, wanted)
         self.joint = self.joint & found
-        kept = np.any(self._above(), axis=1)
+        kept = np.any(self._above(self.joint), axis=1)
         if is_needed and found.low is not found.high:
             kept &= self._exceeds(found, self._slots)
         self._keep(kept)
 
-    def _above(self) -> Bool[np.ndarray, "binding time"]:
-        """Return where what is known to hold is above the floor, while all are there."""
-        above = self.joint.high > self._floor.high
+    def _above(self, joint: Robustness) -> Bool[np.ndarray, "binding time"]:
+        """Return where what holds together is above the floor, while all are there."""
+        above = joint.high > self._floor.high
         if self._floor.low is not self._floor.high:
-            above = above | (self.joint.low > self._floor.low)
+            above = above | (joint.low > self._floor.low)
         return above & self.frame.present(self._slots)
 
     def _keep(self, kept: Kept) -> None:

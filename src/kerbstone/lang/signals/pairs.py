@@ -46,14 +46,17 @@ def distance(
     """Shortest way between the boxes, seen from above; 0 where they touch."""
     # It is the same from either side, and of pairs that are not there together nothing is known.
     valid, boxes = facts.agents.valid, facts.boxes
-    one, other, place = np.minimum(a, b), np.maximum(a, b), np.arange(len(a))
-    if where is None:
-        count = max(len(valid), 1)
-        code, place = np.unique(one * count + other, return_inverse=True)
-        one, other = np.divmod(code, count)
-    together = valid[one] & valid[other]
-    pair, step = np.nonzero(together if where is None else together & where)
-    out = np.full((len(one), facts.steps), np.nan)
+    count = max(len(valid), 1)
+    code = np.minimum(a, b) * count + np.maximum(a, b)
+    code, place = np.unique(code, return_inverse=True)
+    one, other = np.divmod(code, count)
+    wanted = valid[one] & valid[other]
+    if where is not None and len(code):
+        order = np.argsort(place, kind="stable")
+        starts = np.searchsorted(place[order], np.arange(len(code)))
+        wanted &= np.logical_or.reduceat(where[order], starts, axis=0)
+    pair, step = np.nonzero(wanted)
+    out = np.full((len(code), facts.steps), np.nan)
     out[pair, step] = box_distance(boxes[one[pair], step], boxes[other[pair], step])
     return np.maximum(out, 0.0)[place]
 
