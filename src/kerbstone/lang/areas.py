@@ -72,7 +72,7 @@ class Area:
     def _measure(self, boxes: Float64[np.ndarray, "box 4 2"]) -> Float64[np.ndarray, " box"]:
         import shapely
 
-        outlines = shapely.linearrings(boxes)
+        outlines: Any = shapely.linearrings(boxes)
         # The part whose extent is nearest, and then those only that may be nearer.
         apart = _between(boxes.min(axis=1), boxes.max(axis=1), self._extents)
         nearest = apart.argmin(axis=1)

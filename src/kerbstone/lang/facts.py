@@ -28,9 +28,7 @@ class Facts:
             is not. What it returns must be what would be derived.
     """
 
-    def __init__(
-        self, scene: Scene, *, stored: Callable[[Facts, Any], Any] | None = None
-    ) -> None:
+    def __init__(self, scene: Scene, *, stored: Callable[[Facts, Any], Any] | None = None) -> None:
         self.scene = scene
         self._stored = stored
         self.agents = scene.agents

@@ -92,9 +92,10 @@ class Frame:
         return self._remember(part, Frame.term, self._term)
 
     def rough(self, part: f.Formula) -> Robustness | None:
-        """Return between what a comparison lies, None where that takes as long as what it is.
+        """Return between what a comparison lies, None where that is not known sooner than what it is.
 
-        It is told of road users whose frame this is, once they are known to be there.
+        Nor is it where the frame binds more road users than it is about: then it is measured once
+        for all bindings of these.
         """
         match part:
             case f.Comparison(
@@ -106,12 +107,12 @@ class Frame:
                 key = ("rough", id(part))
                 if not self._knows(key):
                     self._work.charge(self.count * self.facts.steps)
-                    sides = (
+                    near, far = (
                         _compare(operator, side, self.term(right), part.margin)
                         for side in left.signal.between(self.facts, *rows)
                     )
-                    one, other = sides if operator[0] == ">" else reversed(list(sides))
-                    self._known[key] = Robustness(one.low, other.high)
+                    worst, best = (near, far) if operator in (">", ">=") else (far, near)
+                    self._known[key] = Robustness(worst.low, best.high)
                 return self._known[key]
         return None
 
@@ -126,7 +127,8 @@ class Frame:
             joint: What must hold besides. Where the comparison holds more strongly, it is inf.
         """
         rough, measure = self.rough(part), part.left
-        if rough is None or not isinstance(measure, f.Measure) or self._knows(id(part)):
+        is_open = np.isfinite(joint.high).any() and not self._knows(id(part))
+        if rough is None or not is_open or not isinstance(measure, f.Measure):
             return self.formula(part)
         where = where & ~(rough.low >= joint.high)
         rows = (self.rows(slot) for slot in measure.slots)

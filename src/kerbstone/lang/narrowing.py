@@ -84,7 +84,8 @@ class Narrowing:
                 wanted = ~spared[np.searchsorted(before, self.chosen)]
                 self._join(part, wanted, is_needed=part in needed)
             else:
-                self._keep(np.any(self._above(self.joint & rough), axis=1))
+                most = self.joint & Robustness(rough.high, rough.high)
+                self._keep(np.any(self._above(most), axis=1))
                 later.append(part)
         for part in later:
             self._join(part, self._all(), is_needed=part in needed)

@@ -134,8 +134,7 @@ def lasting(body: Robustness, steps: int) -> Robustness:
     """Return whether now is part of at least `steps` steps after one another at which it holds."""
     # A stretch may have begun before the scene; even so it holds nothing that fails in the scene.
     low, high = (
-        _widen(bound, steps - 1, 0, outside)
-        for bound, outside in zip(body, _UNKNOWN, strict=True)
+        _widen(bound, steps - 1, 0, outside) for bound, outside in zip(body, _UNKNOWN, strict=True)
     )
     found = eventually(always(Robustness(low, high), 0, steps - 1), 1 - steps, 0)
     return Robustness(*(bound[:, steps - 1 :] for bound in found))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from kerbstone.errors import InputError, KerbstoneError, missing_extra
@@ -149,20 +150,19 @@ def _serve(function: Callable[[Any], Any], pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    while True:
-        try:
-            item = pipe.recv()
-        except EOFError:
-            return
-        try:
-            _send(pipe, is_error=False, value=function(item))
-        except Exception as error:  # noqa: BLE001 - the parent raises it
-            error.add_note("In the worker:\n" + "".join(traceback.format_exception(error)))
-            _send(pipe, is_error=True, value=error)
+    # Where the parent was killed there is nobody left to tell.
+    with suppress(EOFError, ConnectionError):
+        while True:
+            pipe.send_bytes(_outcome(function, pipe.recv()))
 
 
-def _send(pipe: Connection, *, is_error: bool, value: Any) -> None:
-    pipe.send((is_error, value))
+def _outcome(function: Callable[[Any], Any], item: Any) -> Any:
+    """Return whether the function raised, and the error or the result, as the pipe takes it."""
+    try:
+        return ForkingPickler.dumps((False, function(item)))
+    except Exception as error:  # noqa: BLE001 - the parent raises it
+        error.add_note("In the worker:\n" + "".join(traceback.format_exception(error)))
+        return ForkingPickler.dumps((True, error))
 
 
 def _map_on_ray(

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -113,3 +115,30 @@ def test_ray_gives_the_same_results_and_errors(monkeypatch):
             list(parallel_map(fail_on_odd, [5], workers="ray"))
     finally:
         ray.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
+def test_workers_of_a_parent_that_is_killed_end_in_silence(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from kerbstone.store import parallel_map\n"
+        "from store_workers import sleep\n"
+        "if __name__ == '__main__':\n"
+        "    for done in parallel_map(sleep, [0.0, 0.5, 0.5, 0.5], workers=2):\n"
+        "        print('done', flush=True)\n"
+    )
+    folder = Path(__file__).parents[2]
+    path = os.pathsep.join([*map(str, {folder, *map(Path, sys.path)}), ""])
+    with subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "done\n"
+        parent.kill()
+        # The pipe ends when the last worker has ended.
+        assert parent.communicate(timeout=30)[1] == ""

@@ -88,9 +88,7 @@ class Columns:
             turn out to be asked for are added: the next scenes need them too.
     """
 
-    def __init__(
-        self, store: Store, parts: Iterable[int], wanted: set[str] | None = None
-    ) -> None:
+    def __init__(self, store: Store, parts: Iterable[int], wanted: set[str] | None = None) -> None:
         self._store = store
         self._parts = list(parts)
         self._wanted = set() if wanted is None else wanted
