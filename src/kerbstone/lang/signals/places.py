@@ -201,7 +201,7 @@ def _distance(facts: Facts, area: Area) -> Values:
 def _corners(facts: Facts) -> Float64[np.ndarray, "agent time 4 2"]:
     """Return the corners of the boxes: of points where a size is not known."""
     boxes = facts.boxes
-    is_box: Cells = np.isfinite(boxes).all(axis=-1)
+    is_box = np.asarray(np.isfinite(boxes).all(axis=-1))
     return np.where(is_box[..., None, None], box_corners_bev(boxes), facts.point[:, :, None])
 
 
