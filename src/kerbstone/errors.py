@@ -89,20 +89,25 @@ def _rebuild(
     return error(code, what, where=where, why=why, remedy=remedy)
 
 
-def suggest_name(name: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str], *, listed_by: str = "") -> str:
     """Return the sentence that offers the nearest known names, for the remedy of an error.
 
-    Many names are not listed all where some are near.
+    Args:
+        name: What was given.
+        known: What could have been. Where they are many, only those near it are told.
+        listed_by: A sentence that says what lists them, told in place of many.
 
     Example:
         >>> suggest_name("ktti", ["kitti", "av2"])
         "did you mean 'kitti'? Known: av2, kitti"
     """
     choices = sorted(known)
-    near = difflib.get_close_matches(name, choices, n=1 if len(choices) <= _FEW else 3)
+    are_few = len(choices) <= _FEW
+    near = difflib.get_close_matches(name, choices, n=1 if are_few else 3)
     listing = "Known: " + ", ".join(choices[:_FEW])
-    if len(choices) > _FEW:
-        listing = "" if near else f"{listing} and {len(choices) - _FEW} more"
+    if not are_few:
+        rest = "" if near else f"{listing} and {len(choices) - _FEW} more"
+        listing = listed_by or rest
     mean = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return (mean + listing).strip()
 

@@ -135,8 +135,12 @@ class SignalLaws:
     signals: ClassVar[tuple[str, ...]] = ()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        names = self.signals or built_in()
         if "name" in metafunc.fixturenames:
-            metafunc.parametrize("name", self.signals or built_in())
+            metafunc.parametrize("name", names)
+        if "rough" in metafunc.fixturenames:
+            rough = [name for name in names if known_signals()[name].between is not None]
+            metafunc.parametrize("rough", rough)
 
     def test_it_says_what_it_is(self, name):
         found = known_signals()[name]
@@ -189,6 +193,26 @@ class SignalLaws:
             facts = Facts(scene)
             first = measure_all(scene, name, facts=facts).copy()
             np.testing.assert_array_equal(measure_all(scene, name, facts=facts), first)
+
+    def test_it_lies_between_what_is_told_sooner(self, rough):
+        between = known_signals()[rough].between
+        assert between is not None
+        for scene in (*scenes(), *odd_scenes()):
+            values, (low, high) = (
+                measure_all(scene, rough),
+                between(Facts(scene), *all_pairs(scene)),
+            )
+            known = ~np.isnan(values)
+            assert (low[known] <= values[known]).all()
+            assert (values[known] <= high[known]).all()
+
+    def test_it_is_the_same_where_it_is_asked_for(self, rough):
+        rng = np.random.default_rng(0)
+        for scene in scenes():
+            values = measure_all(scene, rough)
+            where = rng.random(values.shape) < 0.3
+            some = known_signals()[rough].measure(Facts(scene), *all_pairs(scene), where=where)
+            np.testing.assert_array_equal(some[where], values[where])
 
     def test_it_stands_odd_scenes(self, name):
         for scene in odd_scenes():

@@ -63,3 +63,4 @@ def test_of_many_names_those_are_offered_that_are_near():
     assert suggest_name("signl_7", many).startswith("did you mean 'signal_7' or ")
     assert "Known" not in suggest_name("signl_7", many)
     assert suggest_name("xyzzy", many).endswith(" and 10 more")
+    assert suggest_name("xyzzy", many, listed_by="`ls` lists them") == "`ls` lists them"

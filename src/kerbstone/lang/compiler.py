@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ _DEEPEST = 80
 _MOST_CALLS = 20
 """How many scenarios call one another."""
 _MOST_SLOTS = 4
-_FEW = 20
-"""How many names an error lists."""
 _LONGEST = 600.0
 _SECOND = Dimension(0, 1)
 _FUNCTIONS = {"abs": 1, "min": 2, "max": 2}
@@ -393,27 +390,27 @@ class _Compiler:
 
     def _call_of(self, name: str, scope: Scope) -> str:
         """Return how a signal or scenario is written whose name stands alone, if it is one."""
-        found = known_signals().get(name)
-        if found is not None:
-            users = ["v", "w"][: found.agents] + ['"…"'] * found.texts
-        elif name in self._scenarios:
-            users = [parameter.name for parameter in self._scenarios[name].parameters]
-            users = users[: sum(bool(one.kind) for one in self._scenarios[name].parameters)]
+        signal, scenario = known_signals().get(name), self._scenarios.get(name)
+        if scenario is not None:
+            given = users = [one.name for one in scenario.parameters if one.kind]
+        elif signal is not None:
+            users = ["v", "w"][: signal.agents]
+            given = users + ['"…"'] * signal.texts
         else:
             return ""
         declared = any(isinstance(value, f.Slot) and value is not f.EGO for value in scope.values())
-        after = "" if declared else ", of road users that you declare, as in `vehicle v: …`"
-        return f"it says something of road users: write {name}({', '.join(users)}){after}"
+        after = (
+            ""
+            if declared or not users
+            else ", of road users that you declare, as in `vehicle v: …`"
+        )
+        return f"write {name}({', '.join(given)}){after}"
 
     def _unknown(
         self, node: tree.Node, name: str, known: Sequence[str] | Scope, *, remedy: str = ""
     ) -> InputError:
-        if not remedy:
-            remedy = suggest_name(name, known)
-        if len(known) > _FEW:
-            near = difflib.get_close_matches(name, list(known), n=3)
-            mean = f"did you mean {', '.join(map(repr, near))}? " if near else ""
-            remedy = f"{mean}`kerbstone signals` and `kerbstone scenarios` list all names"
+        lists = "`kerbstone signals` and `kerbstone scenarios` list all names"
+        remedy = remedy or suggest_name(name, known, listed_by=lists)
         return self._refuse("query-name", node, f"there is nothing called {name!r}", remedy=remedy)
 
     def _refuse(

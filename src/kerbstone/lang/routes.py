@@ -177,7 +177,8 @@ def find_routes(road: Road, stays: Stays, valid: Bool[np.ndarray, "agent time"])
             rows.append(row)
         of_stay[stay] = numbers[key]
     lane = np.array([key[0] for key in numbers], np.int64)
-    return lay_routes(road, stays, valid, of_stay, lane, np.array(rows))
+    ahead = np.array(rows).reshape(len(rows), len(road.length))
+    return lay_routes(road, stays, valid, of_stay, lane, ahead)
 
 
 def lay_routes(
@@ -186,7 +187,7 @@ def lay_routes(
     valid: Bool[np.ndarray, "agent time"],
     of_stay: Int64[np.ndarray, " stay"],
     lane: Int64[np.ndarray, " route"],
-    ahead: Float64[np.ndarray, "..."],
+    ahead: Float64[np.ndarray, "route lane"],
 ) -> Routes:
     """Return routes with who is on which.
 
@@ -205,7 +206,7 @@ def lay_routes(
         of_stay=of_stay,
         number=np.where(valid, number, count + 1).astype(np.int32),
         lane=lane,
-        ahead=ahead.reshape(count, len(road.length)),
+        ahead=ahead,
     )
 
 

@@ -142,7 +142,9 @@ def measure_coverage(
 def _prepare(name: str, known: Mapping[str, tree.Scenario]) -> Compiled:
     if name not in known:
         raise InputError(
-            "query-name", f"there is no scenario {name!r}", remedy=suggest_name(name, known)
+            "query-name",
+            f"there is no scenario {name!r}",
+            remedy=suggest_name(name, known, listed_by="`kerbstone scenarios` lists them"),
         )
     return check_scenario(known[name], known)
 

@@ -159,9 +159,15 @@ def test_every_signal_has_a_sentence_and_a_unit_that_is_known():
 @pytest.mark.parametrize(("text", "call"), [
     ("speed > 3 m/s", "write speed(v), of road users that you declare"),
     ("car a, car b: distance < 3 m", "write distance(v, w)"),
+    ("car a: time > 3 s and speed(a) > 3 m/s", "write time()"),
     ("both", "write both(v, w), of road users that you declare"),
 ])  # fmt: skip
 def test_a_name_that_stands_alone_is_shown_as_a_call(text, call):
     refused = refuse(text)
     assert refused.code == "query-name"
     assert call in refused.remedy
+
+
+def test_a_name_alone_is_shown_as_a_call_among_many_others():
+    names = "".join(f"let n{number} = {number} m/s in " for number in range(30))
+    assert refuse(f"car c: {names}(speed > n1)").remedy == "write speed(v)"
