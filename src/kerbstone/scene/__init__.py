@@ -16,6 +16,7 @@ from kerbstone.scene.boxes import (
     points_in_boxes,
 )
 from kerbstone.scene.clock import NS_PER_S, Clock
+from kerbstone.scene.detections import Detections, Rejects, detections_from_rows
 from kerbstone.scene.frenet import Projection, from_frenet, project, project_packed, to_frenet
 from kerbstone.scene.kinds import (
     RINGS,
@@ -64,6 +65,7 @@ __all__ = [
     "BoxIndex",
     "Camera",
     "Clock",
+    "Detections",
     "DrivingSide",
     "EgoPoses",
     "Kind",
@@ -78,6 +80,7 @@ __all__ = [
     "Marking",
     "PieceKind",
     "Projection",
+    "Rejects",
     "Scene",
     "Segments",
     "SignalState",
@@ -97,6 +100,7 @@ __all__ = [
     "curvature",
     "derive_heading",
     "derive_velocity",
+    "detections_from_rows",
     "from_frenet",
     "headings",
     "interpolate",

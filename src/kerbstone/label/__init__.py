@@ -1,0 +1,1 @@
+"""Offline auto-labels: detections in, finished tracks out, by past and future."""
