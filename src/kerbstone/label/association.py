@@ -1,0 +1,79 @@
+"""Which detections are of one road user: the online pass, and what the whole log says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from kerbstone.label.linking import LinkPrices, find_doubles, group_tracks, link
+from kerbstone.label.online import track_online
+from kerbstone.label.profile import Profile
+from kerbstone.label.refinement import Tracks, refine
+from kerbstone.scene import Detections, bev_boxes, bev_iou
+
+
+def associate(
+    detections: Detections,
+    profile: Profile,
+    *,
+    sensor: Float64[np.ndarray, "time 2"] | None = None,
+    prices: LinkPrices | None = None,
+) -> Int64[np.ndarray, " row"]:
+    """Return the road user of each detection, numbered from 0; -1 for what is a double.
+
+    The online pass gives tracklets. Detections that do not even touch where the rest of their
+    tracklet says it was are let go, tracklets that stand in one another's place become one, and
+    those that one road user left before and after a gap are joined, in two rounds: what was joined
+    knows better how it moved.
+
+    Args:
+        detections: What the detector saw.
+        profile: What is known of the detector and of road users.
+        sensor: Where the recording car was at each step [m].
+        prices: What joining costs.
+    """
+    prices = prices or LinkPrices()
+    track = track_online(detections, profile.matching, sensor=sensor)
+    tracks = refine(detections, track, profile, sensor=sensor)
+    track = _let_go(detections, track, tracks)
+    for _ in range(2):
+        tracks = refine(detections, track, profile, sensor=sensor)
+        track = _merge_doubles(detections, track, tracks, profile)
+        tracks = refine(detections, track, profile, sensor=sensor)
+        joined = link(tracks, profile, prices, detections.clock.dt)
+        track = np.where(track >= 0, joined[track], -1)
+    return track
+
+
+def _let_go(
+    detections: Detections, track: Int64[np.ndarray, " row"], tracks: Tracks
+) -> Int64[np.ndarray, " row"]:
+    """Give each detection that does not touch its track's box a track of its own."""
+    boxes = bev_boxes(tracks.boxes())[tracks.cell]
+    apart = bev_iou(boxes, bev_boxes(detections.box[tracks.row])) <= 0
+    rows = tracks.row[apart]
+    track = track.copy()
+    track[rows] = track.max(initial=-1) + 1 + np.arange(len(rows))
+    return _renumber(track)
+
+
+def _merge_doubles(
+    detections: Detections, track: Int64[np.ndarray, " row"], tracks: Tracks, profile: Profile
+) -> Int64[np.ndarray, " row"]:
+    """Make one of tracks in one another's place; where both were seen, the surer one counts."""
+    one, other, _ = find_doubles(tracks)
+    alike = np.isfinite(profile.strangeness[tracks.kind[one], tracks.kind[other]])
+    group = group_tracks(one[alike], other[alike], len(tracks.kind))
+    track = np.where(track >= 0, group[track], -1)
+    real = profile.reality(detections.kind, detections.score)
+    order = np.lexsort((-real, detections.step, track))
+    again = np.zeros(len(track), bool)
+    again[1:] = (np.diff(track[order]) == 0) & (np.diff(detections.step[order]) == 0)
+    track[order[again]] = -1
+    return _renumber(track)
+
+
+def _renumber(track: Int64[np.ndarray, " row"]) -> Int64[np.ndarray, " row"]:
+    """Return tracks numbered from 0 without holes, in their order; -1 stays."""
+    numbers, dense = np.unique(track, return_inverse=True)
+    return (dense - (1 if len(numbers) and numbers[0] < 0 else 0)).astype(np.int64)

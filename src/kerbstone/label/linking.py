@@ -1,0 +1,235 @@
+"""Joining tracklets that one road user left: over gaps, all at once, and where they overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+
+from kerbstone.label.profile import Profile
+from kerbstone.label.refinement import Tracks
+from kerbstone.scene import bev_boxes, bev_iou
+
+_FASTEST = 40.0
+"""Nothing on a road is expected to cross a gap faster than this [m/s]."""
+_PAIRS = 2_000_000
+"""Pairs that are looked at together."""
+_SOONEST = 3
+
+
+@dataclass(frozen=True)
+class LinkPrices:
+    """What it costs to join two tracklets, and what it costs not to.
+
+    All are minus logs of chances. Two tracklets are joined where that is likelier than that one
+    road user got lost, another one turned up, and both by chance fit together.
+
+    Args:
+        longest: Longest gap of what moves [s].
+        longest_standing: Longest gap of what stands [s].
+        unseen: Price of each second in which a road user that is there is not detected [1/s].
+        apart: Price of leaving both as they are: of a death and a birth.
+        density: How many tracklets start by chance in a square metre while one looks.
+    """
+
+    longest: float = 6.0
+    longest_standing: float = 20.0
+    unseen: float = 0.5
+    apart: float = 4.0
+    density: float = 0.003
+
+
+def link(
+    tracks: Tracks, profile: Profile, prices: LinkPrices, dt: float
+) -> Int64[np.ndarray, " track"]:
+    """Return for each tracklet the road user it belongs to, numbered from 0.
+
+    Each tracklet has at most one that follows it, and follows at most one. Of all such ways to
+    join them the one of the least total price is taken; it is a flow of least cost through the
+    tracklets, and since each can be passed once only, an assignment of followers.
+
+    References:
+        Zhang, Li and Nevatia, "Global Data Association for Multi-Object Tracking Using Network
+        Flows", CVPR 2008.
+    """
+    count = len(tracks.kind)
+    before, after = _candidates(tracks, prices, dt)
+    gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
+    kept = gain > 0
+    before, after, gain = before[kept], after[kept], gain[kept]
+    if len(before):
+        before, after = _best_followers(before, after, gain)
+    return group_tracks(before, after, count)
+
+
+def group_tracks(
+    one: Int64[np.ndarray, " pair"], other: Int64[np.ndarray, " pair"], count: int
+) -> Int64[np.ndarray, " track"]:
+    """Return the group of each track when pairs of them are one, by first track from 0."""
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    _, group = connected_components(graph, directed=False)
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def _candidates(
+    tracks: Tracks, prices: LinkPrices, dt: float
+) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
+    """Return pairs of which the second starts after the first ended, in time and in reach."""
+    chains = tracks.chains
+    end = chains.first + chains.length - 1
+    order = np.argsort(chains.first, kind="stable")
+    starts = chains.first[order]
+    longest = np.where(tracks.stands, prices.longest_standing, prices.longest)
+    low = np.searchsorted(starts, end, side="right")
+    high = np.searchsorted(starts, end + np.floor(longest / dt).astype(np.int64), side="right")
+    befores, afters = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    head = tracks.place[chains.start]
+    tail = tracks.place[chains.start + chains.length - 1]
+    bounds = np.searchsorted(np.cumsum(high - low), np.arange(0, (high - low).sum(), _PAIRS))
+    for part, following in zip(bounds, [*bounds[1:], len(low)], strict=True):
+        rows = np.arange(part, following)
+        number = high[rows] - low[rows]
+        before = np.repeat(rows, number)
+        place = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
+        after = order[np.repeat(low[rows], number) + place]
+        gap = (chains.first[after] - end[before]) * dt
+        away = head[after] - tail[before]
+        near = np.hypot(away[:, 0], away[:, 1]) < 2.0 + _FASTEST * gap
+        near &= (gap <= prices.longest) | (tracks.stands[before] & tracks.stands[after])
+        befores.append(before[near])
+        afters.append(after[near])
+    return np.concatenate(befores), np.concatenate(afters)
+
+
+def _price(
+    tracks: Tracks,
+    before: Int64[np.ndarray, " pair"],
+    after: Int64[np.ndarray, " pair"],
+    profile: Profile,
+    prices: LinkPrices,
+    dt: float,
+) -> Float64[np.ndarray, " pair"]:
+    """Return minus the log of how likely the second goes on where the first ended.
+
+    The way between them is compared with half of both speeds: a constant acceleration in the gap
+    cancels, and what is left is what it changed by, and the errors of both ends.
+    """
+    chains = tracks.chains
+    tail, head = (chains.start + chains.length - 1)[before], chains.start[after]
+    gap = (chains.first[after] - chains.first[before] - chains.length[before] + 1) * dt
+    table = profile.table
+    pull = table["acceleration"][tracks.kind[before]]
+    way = tracks.place[head, :2] - tracks.place[tail, :2]
+    rest = way - gap[:, None] / 2 * (tracks.velocity[tail] + tracks.velocity[head])
+    place_variance = (tracks.std[tail, :2] ** 2 + tracks.std[head, :2] ** 2).mean(axis=1)
+    speed_variance = _speed_variance(tracks, tail) + _speed_variance(tracks, head)
+    variance = place_variance + gap**2 / 4 * speed_variance + (pull * gap**2 / 8) ** 2 + 0.01
+    price = (rest**2).sum(axis=1) / (2 * variance) + np.log(2 * np.pi * variance * prices.density)
+    change = ((tracks.velocity[head] - tracks.velocity[tail]) ** 2).sum(axis=1)
+    price += change / (2 * (speed_variance + pull**2 * gap))
+    still = tracks.stands[before] & tracks.stands[after]
+    drift = table["drift"][tracks.kind[before]]
+    slack = place_variance + drift**2 * gap + 0.04
+    standing = (way**2).sum(axis=1) / (2 * slack) + np.log(2 * np.pi * slack * prices.density)
+    price = np.where(still, standing, price)
+    price += _size_price(tracks, before, after, profile)
+    price += profile.strangeness[tracks.kind[before], tracks.kind[after]]
+    return price + prices.unseen * np.where(still, 0.2, 1.0) * gap
+
+
+def _speed_variance(
+    tracks: Tracks, cell: Int64[np.ndarray, " pair"]
+) -> Float64[np.ndarray, " pair"]:
+    """Return how uncertain the speed of a cell is, 0 for what stands [m²/s²]."""
+    moves = ~tracks.stands[tracks.chains.track[cell]]
+    return np.where(moves, tracks.course.covariance[cell, 3, 3], 0.0)
+
+
+def _size_price(
+    tracks: Tracks,
+    before: Int64[np.ndarray, " pair"],
+    after: Int64[np.ndarray, " pair"],
+    profile: Profile,
+) -> Float64[np.ndarray, " pair"]:
+    ratio = np.log(tracks.size[before] / tracks.size[after])
+    noise = 2 * profile.table["size_noise"][tracks.kind[before]]
+    # Few sizes are independent of one another: many detections make them only somewhat surer.
+    hits = np.bincount(tracks.chains.track[tracks.cell], minlength=len(tracks.kind))
+    share = 1 / np.minimum(hits[before], 4) + 1 / np.minimum(hits[after], 4)
+    return (ratio**2).sum(axis=1) / (2 * noise**2 * (0.5 + share))
+
+
+def _best_followers(
+    before: Int64[np.ndarray, " pair"],
+    after: Int64[np.ndarray, " pair"],
+    gain: Float64[np.ndarray, " pair"],
+) -> tuple[Int64[np.ndarray, " link"], Int64[np.ndarray, " link"]]:
+    """Return the links of the greatest total gain; each tracklet may also go without."""
+    rows, row = np.unique(before, return_inverse=True)
+    columns, column = np.unique(after, return_inverse=True)
+    nobody = len(columns) + np.arange(len(rows))
+    # The solver minimises and takes a weight of 0 for no edge, so all are shifted alike.
+    shift = gain.max() + 1.0
+    graph = coo_array(
+        (
+            np.concatenate([shift - gain, np.full(len(rows), shift)]),
+            (
+                np.concatenate([row, np.arange(len(rows))]),
+                np.concatenate([column, nobody]),
+            ),
+        ),
+        shape=(len(rows), len(columns) + len(rows)),
+    ).tocsr()
+    picked_row, picked_column = min_weight_full_bipartite_matching(graph)
+    linked = picked_column < len(columns)
+    return rows[picked_row[linked]], columns[picked_column[linked]]
+
+
+def find_doubles(
+    tracks: Tracks, *, overlap: float = 0.25, share: float = 0.5
+) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"], Float64[np.ndarray, " pair"]]:
+    """Return pairs of tracks that stand in one another's place for most of their common time.
+
+    Args:
+        tracks: All tracks.
+        overlap: Least intersection over union, seen from above, of boxes in the same place.
+        share: Least share of their common steps at which they are.
+
+    Returns:
+        The two tracks of each pair, and at how many steps they are in the same place.
+    """
+    one, other = _near_cells(tracks)
+    boxes = bev_boxes(tracks.boxes())
+    same = bev_iou(boxes[one], boxes[other]) > overlap
+    track = tracks.chains.track
+    count = len(tracks.kind)
+    pair = track[one[same]] * count + track[other[same]]
+    pair, steps = np.unique(pair, return_counts=True)
+    first, second = pair // count, pair % count
+    begin = np.maximum(tracks.chains.first[first], tracks.chains.first[second])
+    ends = tracks.chains.first + tracks.chains.length
+    common = np.minimum(ends[first], ends[second]) - begin
+    kept = steps >= share * common
+    return first[kept], second[kept], steps[kept].astype(np.float64)
+
+
+def _near_cells(
+    tracks: Tracks,
+) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
+    """Return pairs of cells of one step whose centres are closer than both are long."""
+    from scipy.spatial import cKDTree
+
+    step = tracks.chains.step
+    length = tracks.size[tracks.chains.track, 0]
+    # Steps far apart along a third axis, so that one tree holds them all.
+    reach = float(np.quantile(length, 0.99)) if len(length) else 1.0
+    points = np.column_stack([tracks.place[:, :2], step * 4.0 * reach])
+    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray").astype(np.int64)
+    away = np.hypot(*(tracks.place[pairs[:, 0], :2] - tracks.place[pairs[:, 1], :2]).T)
+    near = away < (length[pairs[:, 0]] + length[pairs[:, 1]]) / 2
+    pairs = np.sort(pairs[near], axis=1)
+    return pairs[:, 0], pairs[:, 1]

@@ -1,0 +1,157 @@
+"""The likeliest course of each track, given all that was measured of it, before and after.
+
+A course is the least-squares solution of what was measured and of how road users move
+(`label.motion`), over all its steps at once: in gaps and beyond the ends the motion alone says
+where it was. Measurements that fit badly count less, as those of a Student distribution do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from kerbstone.label.chains import Chains, invert_diagonal, solve_chain
+from kerbstone.label.motion import MEASURED, predict_state, process_noise
+
+_ROUNDS = 6
+_FREEDOM = 4.0
+"""Degrees of freedom of the measurements' distribution: detectors have heavy tails."""
+_SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
+"""Variance per step that no model of driving explains, so that no direction is certain."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurements:
+    """What was measured of tracks, one row each.
+
+    Args:
+        cell: Cell of each row.
+        value: x, y and heading; headings of one track lie within half a turn of their neighbours,
+            front and rear told apart [m, m, rad].
+        variance: Their variances.
+    """
+
+    cell: Int64[np.ndarray, " row"]
+    value: Float64[np.ndarray, "row 3"]
+    variance: Float64[np.ndarray, "row 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """How tracks went.
+
+    Args:
+        state: State of each cell (`StateIndex`); headings are not wrapped.
+        covariance: Its covariance.
+        misfit: How badly each measurement fits: its squared distance in standard deviations, of
+            place and of heading.
+    """
+
+    state: Float64[np.ndarray, "cell 5"]
+    covariance: Float64[np.ndarray, "cell 5 5"]
+    misfit: Float64[np.ndarray, "row 2"]
+
+
+def smooth(
+    chains: Chains,
+    measured: Measurements,
+    *,
+    wheeled: Bool[np.ndarray, " track"],
+    acceleration: Float64[np.ndarray, " track"],
+    turning: Float64[np.ndarray, " track"],
+    speed: Float64[np.ndarray, " track"],
+    dt: float,
+) -> Course:
+    """Return the likeliest course of each track.
+
+    Args:
+        chains: The tracks.
+        measured: What was measured of them.
+        wheeled: Which move along their heading.
+        acceleration: As in `process_noise`.
+        turning: As in `process_noise`.
+        speed: Standard deviation of what speed may be [m/s].
+        dt: Time step [s].
+
+    References:
+        Bell, "The Iterated Kalman Smoother as a Gauss-Newton Method", SIAM J. Optim. 4(3), 1994;
+        Lange, Little and Taylor, "Robust Statistical Modeling Using the t Distribution", 1989.
+    """
+    follows = chains.follows
+    tail = np.flatnonzero(follows)
+    head = tail + 1
+    track = chains.track[tail]
+    state = _first_guess(chains, measured, wheeled, dt)
+    weight = np.ones((len(measured.cell), 2))
+    rest = np.zeros((5, 5))
+    diagonal = coupling = np.zeros((0, 5, 5))
+    off = np.zeros((0, 3))
+    prior = np.zeros((len(wheeled), 5))
+    prior[:, 3] = speed**-2.0
+    prior[:, 4] = np.where(wheeled, 0.5**-2, speed**-2.0)
+    for _ in range(_ROUNDS):
+        after, jacobian = predict_state(state[tail], wheeled[track], dt)
+        noise = process_noise(
+            state[tail], wheeled[track], acceleration[track], turning[track], dt
+        ) + np.diag(_SLACK)
+        certainty = np.linalg.inv(noise)
+        error = state[head] - after
+        pulled = jacobian.transpose(0, 2, 1) @ certainty
+        diagonal = np.tile(rest, (chains.cells, 1, 1))
+        right = np.zeros_like(state)
+        diagonal[tail] += pulled @ jacobian
+        diagonal[head] += certainty
+        right[tail] += (pulled @ error[:, :, None])[:, :, 0]
+        right[head] -= (certainty @ error[:, :, None])[:, :, 0]
+        coupling = np.zeros((max(chains.cells - 1, 0), 5, 5))
+        coupling[tail] = -pulled
+        axes = np.arange(5)
+        diagonal[chains.start[:, None], axes, axes] += prior
+        right[chains.start] -= prior * state[chains.start]
+        off = measured.value - state[measured.cell, :MEASURED]
+        share = np.repeat(weight, [2, 1], axis=1) / measured.variance
+        for axis in range(MEASURED):
+            np.add.at(diagonal[:, axis, axis], measured.cell, share[:, axis])
+            np.add.at(right[:, axis], measured.cell, share[:, axis] * off[:, axis])
+        state = state + solve_chain(diagonal, coupling, right)
+        misfit = _misfit(measured, state)
+        weight = np.column_stack(
+            [(_FREEDOM + 2) / (_FREEDOM + misfit[:, 0]), (_FREEDOM + 1) / (_FREEDOM + misfit[:, 1])]
+        )
+    covariance = invert_diagonal(diagonal, coupling, chains)
+    return Course(state, covariance, _misfit(measured, state))
+
+
+def _misfit(
+    measured: Measurements, state: Float64[np.ndarray, "cell 5"]
+) -> Float64[np.ndarray, "row 2"]:
+    squared = (measured.value - state[measured.cell, :MEASURED]) ** 2 / measured.variance
+    return np.column_stack([squared[:, 0] + squared[:, 1], squared[:, 2]])
+
+
+def _first_guess(
+    chains: Chains, measured: Measurements, wheeled: Bool[np.ndarray, " track"], dt: float
+) -> Float64[np.ndarray, "cell 5"]:
+    """Return states that join what was measured by straight lines."""
+    state = np.zeros((chains.cells, 5))
+    cells = np.arange(chains.cells)
+    place = np.column_stack(
+        [np.interp(cells, measured.cell, measured.value[:, axis]) for axis in range(MEASURED)]
+    )
+    # Before the first and after the last measurement of a track, hold it: no line to its neighbour.
+    count = np.bincount(chains.track[measured.cell], minlength=len(chains.length))
+    last = np.cumsum(count) - 1
+    first = last - count + 1
+    track = chains.track
+    low, high = measured.cell[first][track], measured.cell[last][track]
+    place = np.where((cells < low)[:, None], measured.value[first][track], place)
+    place = np.where((cells > high)[:, None], measured.value[last][track], place)
+    state[:, :MEASURED] = place
+    step = np.zeros((chains.cells, 2))
+    step[:-1] = np.where(chains.follows[:, None], np.diff(place[:, :2], axis=0), 0.0) / dt
+    along = step[:, 0] * np.cos(place[:, 2]) + step[:, 1] * np.sin(place[:, 2])
+    state[:, 3] = np.where(wheeled[track], along, step[:, 0])
+    state[:, 4] = np.where(wheeled[track], 0.0, step[:, 1])
+    return state
