@@ -25,6 +25,14 @@ from jaxtyping import Float64, Int64
 
 from kerbstone.errors import InputError
 from kerbstone.formats.av2_map import LICENCE, find_map, read_map, town_of
+from kerbstone.formats.av2_rig import (
+    POSE,
+    ROTATION,
+    TRANSLATION,
+    find_cameras,
+    find_lidars,
+    stack_columns,
+)
 from kerbstone.formats.files import (
     Columns,
     bare_name,
@@ -36,7 +44,7 @@ from kerbstone.formats.files import (
 from kerbstone.formats.registry import Log
 from kerbstone.scene import (
     SE3,
-    Camera,
+    BoxIndex,
     Clock,
     DrivingSide,
     EgoPoses,
@@ -45,6 +53,7 @@ from kerbstone.scene import (
     Scene,
     Source,
     agents_from_rows,
+    pack_boxes,
 )
 
 _POSES = "city_SE3_egovehicle.feather"
@@ -97,12 +106,9 @@ Ahead by half the length less the rear overhang of the car (a Ford Fusion, whose
 lidar sees.
 """
 
-_ROTATION = ("qw", "qx", "qy", "qz")
-_TRANSLATION = ("tx_m", "ty_m", "tz_m")
 _SIZE = ("length_m", "width_m", "height_m")
-_POSE = dict.fromkeys((*_ROTATION, *_TRANSLATION), float)
 _BOX = {"timestamp_ns": int, "track_uuid": str, "category": str} | dict.fromkeys(
-    (*_SIZE, *_ROTATION, *_TRANSLATION), float
+    (*_SIZE, *ROTATION, *TRANSLATION), float
 )
 
 
@@ -131,25 +137,43 @@ class Av2Sensor:
         Raises:
             InputError: A file is missing or malformed, or an annotation has no ego pose.
         """
-        yield _read_scene(log)
+        yield _read_scene(log.path)
+
+
+def log_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a log that its content depends on."""
+    files = [find_packed(folder, name) for name in (_POSES, *_ANNOTATIONS)]
+    files += [find_map(folder / "map"), *sorted((folder / "calibration").glob("*.feather"))]
+    return tuple(file for file in files if file is not None)
 
 
 def _log(folder: Path, claimed: tuple[str, ...]) -> Log:
-    files = [find_packed(folder, name) for name in (_POSES, *_ANNOTATIONS)]
-    files += [find_map(folder / "map"), *sorted((folder / "calibration").glob("*.feather"))]
     return Log(
         format="av2-sensor",
-        name=f"av2-sensor/{folder.name}",
+        name=log_name(folder),
         path=folder,
-        files=tuple(file for file in files if file is not None),
+        files=log_files(folder),
         claimed=claimed,
     )
 
 
-def _read_scene(log: Log) -> Scene:
-    folder = log.path
-    poses = _read_poses(folder)
-    lidars = _find_lidars(folder)
+def read_drive(folder: Path, times_ns: Int64[np.ndarray, " time"]) -> Scene:
+    """Return a log with nobody but the recording car, for whom others are to be found.
+
+    Args:
+        folder: The log.
+        times_ns: Times that the clock shall have, rising, beside those of the lidar sweeps [ns].
+
+    Raises:
+        InputError: A file is missing or malformed, or a time lies outside the ego poses.
+    """
+    poses, lidars = read_poses(folder), find_lidars(folder)
+    times = np.union1d(times_ns, _within(poses, lidars[0].times_ns) if lidars else times_ns)
+    return _build_scene(folder, poses, lidars, times, {}, str(folder))
+
+
+def _read_scene(folder: Path) -> Scene:
+    poses, lidars = read_poses(folder), find_lidars(folder)
     annotations = next((p for name in _ANNOTATIONS if (p := find_packed(folder, name))), None)
     if annotations:
         place, boxes = str(annotations), _read_boxes(annotations)
@@ -158,11 +182,21 @@ def _read_scene(log: Log) -> Scene:
     else:
         place, boxes = str(folder / _POSES), {}
         times = _times_without_boxes(poses, lidars)
+    return _build_scene(folder, poses, lidars, times, boxes, place)
+
+
+def _build_scene(
+    folder: Path,
+    poses: EgoPoses,
+    lidars: tuple[Lidar, ...],
+    times: Int64[np.ndarray, " time"],
+    boxes: Columns,
+    place: str,
+) -> Scene:
     clock, step_of_time = Clock.from_times(times, where=place)
     boxes = _replace_ego(boxes, times)
     row = np.searchsorted(times, boxes["timestamp_ns"])
-    ego_from_box = SE3.from_quaternion(_stack(boxes, _ROTATION), _stack(boxes, _TRANSLATION))
-    world_from_box = poses.at(times)[row] @ ego_from_box
+    box = boxes_in_world(boxes, poses.at(times)[row])
     agents = agents_from_rows(
         track=boxes["track_uuid"],
         step=step_of_time[row],
@@ -170,14 +204,14 @@ def _read_scene(log: Log) -> Scene:
         dt=clock.gaps,
         label=boxes["category"],
         kinds=KINDS,
-        centre=world_from_box.translation,
-        heading=world_from_box.yaw,
-        size=_stack(boxes, _SIZE),
+        centre=box[:, : BoxIndex.HEADING],
+        heading=box[:, BoxIndex.HEADING],
+        size=box[:, BoxIndex.LENGTH :],
         where=place,
     )
     map_path = find_map(folder / "map")
     return Scene(
-        id=log.name,
+        id=log_name(folder),
         clock=clock,
         agents=agents,
         ego=0,
@@ -193,9 +227,36 @@ def _read_scene(log: Log) -> Scene:
         ),
         map=read_map(map_path) if map_path else None,
         ego_poses=poses,
-        cameras=_find_cameras(folder),
+        cameras=find_cameras(folder),
         lidars=lidars,
     )
+
+
+def boxes_in_world(boxes: Columns, world_from_ego: SE3) -> Float64[np.ndarray, "row 7"]:
+    """Return boxes in the city frame (`BoxIndex`) of columns in the ego frame.
+
+    Args:
+        boxes: Columns `tx_m` to `tz_m`, `qw` to `qz`, `length_m`, `width_m`, `height_m`.
+        world_from_ego: Pose of the ego frame at the time of each row.
+
+    Raises:
+        InputError: A quaternion is zero.
+    """
+    ego_from_box = SE3.from_quaternion(
+        stack_columns(boxes, ROTATION), stack_columns(boxes, TRANSLATION)
+    )
+    world_from_box = world_from_ego @ ego_from_box
+    return pack_boxes(world_from_box.translation, world_from_box.yaw, stack_columns(boxes, _SIZE))
+
+
+def is_log(folder: Path) -> bool:
+    """Tell whether a folder is a log: one with ego poses."""
+    return find_packed(folder, _POSES) is not None
+
+
+def log_name(folder: Path) -> str:
+    """Return the name of a log, which is also the id of its scene."""
+    return f"av2-sensor/{folder.name}"
 
 
 def _read_boxes(path: Path) -> Columns:
@@ -219,7 +280,7 @@ def _replace_ego(boxes: Columns, times: Int64[np.ndarray, " time"]) -> Columns:
         "category": np.full(len(times), _EGO, object),
     }
     pose = [1.0, 0.0, 0.0, 0.0, *EGO_CENTRE]
-    for name, value in zip((*_SIZE, *_ROTATION, *_TRANSLATION), [*size, *pose], strict=True):
+    for name, value in zip((*_SIZE, *ROTATION, *TRANSLATION), [*size, *pose], strict=True):
         ego[name] = np.full(len(times), value)
     if not boxes:
         return ego
@@ -229,12 +290,21 @@ def _replace_ego(boxes: Columns, times: Int64[np.ndarray, " time"]) -> Columns:
 def _times_without_boxes(poses: EgoPoses, lidars: tuple[Lidar, ...]) -> Int64[np.ndarray, " time"]:
     first, last = poses.times_ns[0], poses.times_ns[-1]
     times = lidars[0].times_ns if lidars else np.arange(first, last + 1, 100_000_000)
-    return times[(times >= first) & (times <= last)]
+    return _within(poses, times)
 
 
-def _read_poses(folder: Path) -> EgoPoses:
+def _within(poses: EgoPoses, times: Int64[np.ndarray, " time"]) -> Int64[np.ndarray, " left"]:
+    return times[(times >= poses.times_ns[0]) & (times <= poses.times_ns[-1])]
+
+
+def read_poses(folder: Path) -> EgoPoses:
+    """Return the ego poses of a log.
+
+    Raises:
+        InputError: They are missing, malformed, or repeat or go backwards in time.
+    """
     path = find_packed(folder, _POSES) or folder / _POSES
-    columns = read_feather(path, {"timestamp_ns": int, **_POSE})
+    columns = read_feather(path, {"timestamp_ns": int, **POSE})
     check_finite(columns, path)
     times = columns["timestamp_ns"]
     if not len(times):
@@ -249,7 +319,9 @@ def _read_poses(folder: Path) -> EgoPoses:
             why=f"{times[row]} ns follows {times[row - 1]} ns",
             remedy="sort the poses by time and remove repeated ones",
         )
-    pose = SE3.from_quaternion(_stack(columns, _ROTATION), _stack(columns, _TRANSLATION))
+    pose = SE3.from_quaternion(
+        stack_columns(columns, ROTATION), stack_columns(columns, TRANSLATION)
+    )
     return EgoPoses(times, pose.translation, pose.rotation)
 
 
@@ -263,76 +335,3 @@ def _check_poses(poses: EgoPoses, times: Int64[np.ndarray, " time"], where: str)
             why=f"no pose at {times[np.argmin(known)]} ns in {_POSES}",
             remedy="take both files from the same release of the log",
         )
-
-
-def _find_cameras(folder: Path) -> tuple[Camera, ...]:
-    """Return the cameras whose images lie in the log, with their calibration."""
-    recorded = [
-        path for path in sorted((folder / "sensors" / "cameras").glob("*")) if path.is_dir()
-    ]
-    if not recorded:
-        return ()
-    path = find_packed(folder / "calibration", "intrinsics.feather")
-    intrinsics = read_feather(
-        path or folder / "calibration" / "intrinsics.feather",
-        {"sensor_name": str}
-        | dict.fromkeys(("fx_px", "fy_px", "cx_px", "cy_px", "k1", "k2", "k3"), float)
-        | dict.fromkeys(("height_px", "width_px"), int),
-    )
-    path = find_packed(folder / "calibration", "egovehicle_SE3_sensor.feather")
-    mounting = read_feather(
-        path or folder / "calibration" / "egovehicle_SE3_sensor.feather",
-        {"sensor_name": str, **_POSE},
-    )
-    ego_from_sensor = SE3.from_quaternion(
-        _stack(mounting, _ROTATION), _stack(mounting, _TRANSLATION)
-    ).matrix()
-    cameras = []
-    for images in recorded:
-        lens = _row_of(intrinsics, images.name, folder)
-        fx, fy, cx, cy = (
-            float(intrinsics[f"{name}_px"][lens]) for name in ("fx", "fy", "cx", "cy")
-        )
-        times, paths = _find_frames(images, folder)
-        cameras.append(
-            Camera(
-                name=images.name,
-                paths=paths,
-                times_ns=times,
-                width_px=int(intrinsics["width_px"][lens]),
-                height_px=int(intrinsics["height_px"][lens]),
-                intrinsics=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
-                distortion=np.array([intrinsics[name][lens] for name in ("k1", "k2", "k3")]),
-                model="argoverse",
-                ego_from_camera=ego_from_sensor[_row_of(mounting, images.name, folder)],
-            )
-        )
-    return tuple(cameras)
-
-
-def _find_lidars(folder: Path) -> tuple[Lidar, ...]:
-    times, paths = _find_frames(folder / "sensors" / "lidar", folder)
-    # Sweeps of both lidars are in one file, brought into the ego frame.
-    return (Lidar("lidar", paths, times, np.eye(4)),) if paths else ()
-
-
-def _find_frames(sensor: Path, folder: Path) -> tuple[Int64[np.ndarray, " frame"], tuple[str, ...]]:
-    """Return the times of a sensor's files, which are their names, and their paths in the log."""
-    frames = sorted((int(path.stem), path) for path in sensor.glob("*") if path.stem.isdigit())
-    times = np.array([time for time, _ in frames], np.int64)
-    return times, tuple(str(path.relative_to(folder)) for _, path in frames)
-
-
-def _row_of(columns: Columns, sensor: str, folder: Path) -> int:
-    rows = np.flatnonzero(columns["sensor_name"] == sensor)
-    if not rows.size:
-        raise InputError(
-            "reference",
-            f"camera {sensor!r} has images but no calibration",
-            where=str(folder / "calibration"),
-        )
-    return int(rows[0])
-
-
-def _stack(columns: Columns, names: tuple[str, ...]) -> Float64[np.ndarray, "row column"]:
-    return np.stack([columns[name] for name in names], axis=-1)

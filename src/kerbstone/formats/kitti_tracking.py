@@ -12,18 +12,25 @@ from jaxtyping import Float64, Int64
 from kerbstone.errors import InputError
 from kerbstone.formats import kitti
 from kerbstone.formats.files import read_text
+from kerbstone.formats.kitti_sequence import (
+    DATASET,
+    Sequence,
+    boxes_in_world,
+    build_scene,
+    count_images,
+    ego_boxes,
+    find_calibration,
+    find_poses,
+    read_sequence,
+    read_world,
+)
 from kerbstone.formats.registry import Log
 from kerbstone.scene import (
     SE3,
     Agents,
-    Camera,
-    Clock,
-    DrivingSide,
-    EgoPoses,
+    BoxIndex,
     Kind,
-    Lidar,
     Scene,
-    Source,
     agents_from_rows,
 )
 
@@ -41,9 +48,7 @@ KINDS = {
 }
 """`Misc` holds what fits nowhere else, such as trailers and three-wheelers."""
 
-_EARTH_RADIUS = 6_378_137.0
 _FOLDERS = {"label_02", "calib", "oxts", "image_02", "image_03", "velodyne", "det_02"}
-_CAMERAS = {"image_02": "P2", "image_03": "P3"}
 
 
 class KittiTracking:
@@ -65,7 +70,7 @@ class KittiTracking:
     what the left colour camera sees. `DontCare` regions and boxes without a track are left out.
     """
 
-    name = "kitti-tracking"
+    name = DATASET
     title = "KITTI tracking"
     reads = "label_02, calib, oxts or poses, images and laser sweeps by reference"
     extra = ""
@@ -82,14 +87,14 @@ class KittiTracking:
             return
         for label in labels:
             root, sequence = label.parent.parent, label.stem
-            poses = _find_poses(root, sequence)
+            poses = find_poses(root, sequence)
             yield Log(
                 format=self.name,
                 name=f"{self.name}/{sequence}",
                 path=label,
                 files=tuple(
                     file
-                    for file in (label, root / "calib" / label.name, poses)
+                    for file in (label, find_calibration(root, sequence), poses)
                     if file is not None and file.exists()
                 ),
                 claimed=tuple(sorted(claimed)),
@@ -101,42 +106,12 @@ class KittiTracking:
         Raises:
             InputError: A file is missing or malformed, or a label lies beyond the poses.
         """
-        root, sequence = log.path.parent.parent, log.path.stem
         labels = _read_labels(log.path)
-        calib_path = root / "calib" / log.path.name
-        calibration = kitti.read_calibration(calib_path)
-        velodyne_from_ego = kitti.velodyne_from_imu(calibration, calib_path)
-        camera_from_ego = kitti.camera_from_velodyne(calibration, calib_path) @ velodyne_from_ego
-        poses_path = _find_poses(root, sequence)
-        frames = _count_frames(root, sequence, labels)
-        world_from_ego = _read_world(poses_path, frames, camera_from_ego)
-        _check_frames(labels, len(world_from_ego), log.path, poses_path)
-        clock = Clock(0, kitti.DT_NS, len(world_from_ego))
-        pose_kind = poses_path.parent.name if poses_path else ""
-        yield Scene(
-            id=log.name,
-            clock=clock,
-            agents=_place_agents(labels, world_from_ego, camera_from_ego, log.path),
-            ego=0,
-            source=Source(
-                dataset=self.name,
-                log=sequence,
-                town=kitti.TOWN,
-                licence=kitti.LICENCE,
-                driving_side=DrivingSide.RIGHT,
-                path=str(root),
-                derived=("velocity",) if poses_path else ("velocity", "ego-frame"),
-                extra={
-                    "poses": pose_kind,
-                    "world": {"oxts": "east-north-up", "": "moving ego frame"}.get(
-                        pose_kind, "first ego frame"
-                    ),
-                },
-            ),
-            ego_poses=EgoPoses(clock.times_ns, world_from_ego.translation, world_from_ego.rotation),
-            cameras=tuple(_find_cameras(root, sequence, calibration, calib_path, camera_from_ego)),
-            lidars=tuple(_find_lidars(root, sequence, velodyne_from_ego)),
-        )
+        sequence = read_sequence(log.path.parent.parent, log.path.stem)
+        world_from_ego = read_world(sequence, _count_frames(sequence, labels))
+        _check_frames(labels, len(world_from_ego), log.path, sequence.poses)
+        agents = _place_agents(labels, world_from_ego, sequence.camera_from_ego, log.path)
+        yield build_scene(sequence, agents, world_from_ego)
 
 
 @dataclass(frozen=True)
@@ -196,42 +171,9 @@ def _read_labels(path: Path) -> _Labels:
     )
 
 
-def _find_poses(root: Path, sequence: str) -> Path | None:
-    folders = [root / "oxts", *sorted(p for p in root.glob("poses*") if p.is_dir())]
-    files = [folder / f"{sequence}.txt" for folder in folders]
-    return next((file for file in files if file.exists()), None)
-
-
-def _count_frames(root: Path, sequence: str, labels: _Labels) -> int:
+def _count_frames(sequence: Sequence, labels: _Labels) -> int:
     """Return the length of a sequence without poses: its images, or else its last label."""
-    _, images = kitti.list_frames(root / "image_02" / sequence, "*.png")
-    return 1 + max([*images.tolist(), *labels.frame.tolist()], default=-1)
-
-
-def _read_world(path: Path | None, frames: int, camera_from_ego: SE3) -> SE3:
-    if path is None:
-        return SE3.identity(frames)
-    if path.parent.name == "oxts":
-        return _read_oxts(path)
-    return kitti.start_at_first(kitti.read_poses(path) @ camera_from_ego)
-
-
-def _read_oxts(path: Path) -> SE3:
-    """Read the GPS/IMU unit's poses, in metres east, north and up of the first one.
-
-    References:
-        KITTI raw data development kit, `convertOxtsToPose`: Mercator projection, scaled to be
-        true at the first latitude.
-    """
-    rows = kitti.read_numbers(path, 30)
-    latitude, longitude = np.radians(rows[:, 0]), np.radians(rows[:, 1])
-    scale = _EARTH_RADIUS * np.cos(latitude[0])
-    place = np.column_stack(
-        [scale * longitude, scale * np.log(np.tan(np.pi / 4 + latitude / 2)), rows[:, 2]]
-    )
-    return SE3.from_euler(
-        roll=rows[:, 3], pitch=rows[:, 4], yaw=rows[:, 5], translation=place - place[0]
-    )
+    return max(count_images(sequence), *(labels.frame + 1).tolist(), 0)
 
 
 def _check_frames(labels: _Labels, frames: int, path: Path, poses: Path | None) -> None:
@@ -252,11 +194,8 @@ def _check_frames(labels: _Labels, frames: int, path: Path, poses: Path | None) 
 def _place_agents(labels: _Labels, world_from_ego: SE3, camera_from_ego: SE3, path: Path) -> Agents:
     frames = len(world_from_ego)
     world_from_camera = (world_from_ego @ camera_from_ego.inverse())[labels.frame]
-    half_height = labels.size[:, 2] / 2
-    middle = labels.bottom_camera - half_height[:, None] * np.array([0.0, 1.0, 0.0])
-    # A turn of 0 looks along the camera's x; it turns about y, which points down.
-    ahead = np.column_stack([np.cos(labels.turn), np.zeros(len(labels.turn)), -np.sin(labels.turn)])
-    ahead_world = world_from_camera.rotate(ahead)
+    seen = boxes_in_world(labels.bottom_camera, labels.turn, labels.size, world_from_camera)
+    boxes = np.concatenate([ego_boxes(world_from_ego), seen])
     return agents_from_rows(
         track=np.array(["ego"] * frames + list(labels.track)),
         step=np.concatenate([np.arange(frames), labels.frame]),
@@ -264,41 +203,8 @@ def _place_agents(labels: _Labels, world_from_ego: SE3, camera_from_ego: SE3, pa
         dt=kitti.DT_NS / 1e9,
         label=np.array(["ego"] * frames + list(labels.kind)),
         kinds=KINDS,
-        centre=np.concatenate([world_from_ego @ kitti.EGO_BOX_CENTRE, world_from_camera @ middle]),
-        heading=np.concatenate(
-            [world_from_ego.yaw, np.arctan2(ahead_world[:, 1], ahead_world[:, 0])]
-        ),
-        size=np.concatenate([np.tile(kitti.EGO_SIZE, (frames, 1)), labels.size]),
+        centre=boxes[:, : BoxIndex.HEADING],
+        heading=boxes[:, BoxIndex.HEADING],
+        size=boxes[:, BoxIndex.LENGTH :],
         where=str(path),
     )
-
-
-def _find_cameras(
-    root: Path,
-    sequence: str,
-    calibration: dict[str, Float64[np.ndarray, "_ _"]],
-    calib_path: Path,
-    camera_from_ego: SE3,
-) -> Iterator[Camera]:
-    for name, entry in _CAMERAS.items():
-        images, frame = kitti.list_frames(root / name / sequence, "*.png")
-        if images:
-            yield kitti.make_camera(
-                name,
-                paths=tuple(str(image.relative_to(root)) for image in images),
-                times_ns=frame * kitti.DT_NS,
-                size_px=kitti.png_size(images[0]),
-                projection=kitti.require_entry(calibration, entry, calib_path),
-                ego_from_camera0=camera_from_ego.inverse(),
-            )
-
-
-def _find_lidars(root: Path, sequence: str, velodyne_from_ego: SE3) -> Iterator[Lidar]:
-    sweeps, frame = kitti.list_frames(root / "velodyne" / sequence, "*.bin")
-    if sweeps:
-        yield Lidar(
-            name="velodyne",
-            paths=tuple(str(sweep.relative_to(root)) for sweep in sweeps),
-            times_ns=frame * kitti.DT_NS,
-            ego_from_lidar=velodyne_from_ego.inverse().matrix(),
-        )

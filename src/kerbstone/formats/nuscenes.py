@@ -95,11 +95,11 @@ class NuScenes:
         """Give the scenes of the tables among `names`, or of `folder` by one of its tables."""
         data = {"samples", "sweeps", "maps"} & names
         for name in sorted(names):
-            if _has_tables(folder / name):
+            if has_tables(folder / name):
                 yield from _logs(folder / name, claimed=(name, *sorted(data)))
         own = {f"{name}.json" for name in TABLES}
         named = tuple(sorted(name for name in names if bare_name(name) in own))
-        if named and _has_tables(folder):
+        if named and has_tables(folder):
             yield from _logs(folder, claimed=named)
 
     def read(self, log: Log) -> Iterator[Scene]:
@@ -108,21 +108,41 @@ class NuScenes:
         Raises:
             InputError: A table or the map is missing or malformed.
         """
-        tables = load_tables(log.path)
-        name = log.name.rsplit("/", 1)[1]
-        row = tables.scene_row(name)
-        if row is None:
-            raise InputError("reference", f"there is no scene {name!r}", where=str(log.path))
-        yield _build_scene(
-            log,
-            tables.scenes[row],
-            tables.annotations(row),
-            tables.recordings(row),
-            tables.sensors,
-        )
+        yield read_scene(log.path, log.name.rsplit("/", 1)[1])
 
 
-def _has_tables(folder: Path) -> bool:
+def read_scene(folder: Path, name: str, *, has_boxes: bool = True) -> Scene:
+    """Return a scene by its name.
+
+    Args:
+        folder: Where the tables lie, such as `v1.0-mini`.
+        name: Such as `scene-0061`.
+        has_boxes: With the annotated road users; without them the recording car is alone.
+
+    Raises:
+        InputError: There is no such scene, or a table or the map is missing or malformed.
+    """
+    tables = load_tables(folder)
+    row = tables.scene_row(name)
+    if row is None:
+        raise InputError("reference", f"there is no scene {name!r}", where=str(folder))
+    boxes = tables.annotations(row)
+    return _build_scene(
+        folder,
+        tables.scenes[row],
+        boxes if has_boxes else boxes.without_boxes(),
+        tables.recordings(row),
+        tables.sensors,
+    )
+
+
+def scene_id(folder: Path, name: str) -> str:
+    """Return the id of a scene by its name, and so the name of its log."""
+    return f"nuscenes/{folder.name}/{name}"
+
+
+def has_tables(folder: Path) -> bool:
+    """Tell whether a folder is one of tables."""
     return all(find_packed(folder, f"{name}.json") for name in ("scene", "sample_annotation"))
 
 
@@ -136,21 +156,25 @@ def _logs(folder: Path, claimed: tuple[str, ...]) -> Iterator[Log]:
         names = []
     # Tables that cannot be read are a log all the same, whose reading tells what is wrong.
     for name in names or ["unreadable"]:
-        yield Log("nuscenes", f"nuscenes/{folder.name}/{name}", folder, files, claimed)
+        yield Log("nuscenes", scene_id(folder, name), folder, files, claimed)
 
 
 def _build_scene(
-    log: Log, record: SceneRecord, boxes: Annotations, recordings: Recordings, sensors: Sensors
+    folder: Path,
+    record: SceneRecord,
+    boxes: Annotations,
+    recordings: Recordings,
+    sensors: Sensors,
 ) -> Scene:
-    root = log.path.parent
-    where = f"{log.path}, {record.name}"
+    root = folder.parent
+    where = f"{folder}, {record.name}"
     clock, step = Clock.from_times(boxes.sample_time_us * 1000, where=where)
     if not len(recordings.time_us):
         raise InputError("empty", "no sensor data in the scene, so no ego poses", where=where)
     poses = _ego_poses(recordings)
     map_path = find_map(root, record.location)
     return Scene(
-        id=log.name,
+        id=scene_id(folder, record.name),
         clock=clock,
         agents=_build_agents(boxes, poses, clock, step, where),
         ego=0,
@@ -161,7 +185,7 @@ def _build_scene(
             licence=LICENCE,
             driving_side=driving_side(record.location),
             path=str(root),
-            split=log.path.name.removeprefix("v1.0-"),
+            split=folder.name.removeprefix("v1.0-"),
             derived=("velocity", "ego_box"),
             extra={
                 "description": record.description,

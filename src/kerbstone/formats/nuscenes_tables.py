@@ -76,6 +76,19 @@ class Annotations:
     rotation: Float64[np.ndarray, "box 4"]
     size: Float64[np.ndarray, "box 3"]
 
+    def without_boxes(self) -> Annotations:
+        """Return the times alone."""
+        return Annotations(
+            sample_time_us=self.sample_time_us,
+            sample=self.sample[:0],
+            track=self.track[:0],
+            category=self.category[:0],
+            is_ridden=self.is_ridden[:0],
+            centre=self.centre[:0],
+            rotation=self.rotation[:0],
+            size=self.size[:0],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
@@ -144,6 +157,8 @@ class NuScenesTables:
             )
         ]
         sample = JsonTable(folder, "sample", {"scene_token": scene.row_of, "timestamp": as_integer})
+        self._sample_row = {token: row for row, token in enumerate(sample["token"])}
+        self._sample_token = np.array(sample["token"], object)
         self._sample_scene = sample["scene_token"]
         self._sample_time = sample["timestamp"]
         self._load_annotations(folder, sample)
@@ -154,10 +169,22 @@ class NuScenesTables:
         rows = [row for row, scene in enumerate(self.scenes) if scene.name == name]
         return rows[0] if rows else None
 
+    def scene_of_sample(self, token: str) -> int | None:
+        """Return the row of the scene that a sample belongs to, or None for no sample."""
+        row = self._sample_row.get(token)
+        return None if row is None else int(self._sample_scene[row])
+
+    def sample_tokens(self, scene: int) -> list[str]:
+        """Return the tokens of the samples of a scene, by time."""
+        return self._sample_token[self._samples(scene)].tolist()
+
+    def sample_times_us(self, scene: int) -> Int64[np.ndarray, " sample"]:
+        """Return the times of the samples of a scene, rising [us]."""
+        return self._sample_time[self._samples(scene)]
+
     def annotations(self, scene: int) -> Annotations:
         """Return the boxes of a scene."""
-        samples = np.flatnonzero(self._sample_scene == scene)
-        samples = samples[np.argsort(self._sample_time[samples], kind="stable")]
+        samples = self._samples(scene)
         place = np.full(len(self._sample_scene), -1)
         place[samples] = np.arange(len(samples))
         rows = self._box_order[slice(*np.searchsorted(self._box_scene, [scene, scene + 1]))]
@@ -188,6 +215,11 @@ class NuScenesTables:
             translation=self._pose_translation[pose],
             rotation=self._pose_rotation[pose],
         )
+
+    def _samples(self, scene: int) -> Int64[np.ndarray, " sample"]:
+        """Return the rows of the samples of a scene, by time."""
+        samples = np.flatnonzero(self._sample_scene == scene)
+        return samples[np.argsort(self._sample_time[samples], kind="stable")]
 
     def _load_annotations(self, folder: Path, sample: JsonTable) -> None:
         category = JsonTable(folder, "category", {"name": None})

@@ -123,7 +123,7 @@ def write_table(scenes: Scene | Iterable[Scene], path: Path) -> None:
     from pyarrow import csv as arrow_csv
     from pyarrow import parquet
 
-    parts = [_to_rows(scene) for scene in ([scenes] if isinstance(scenes, Scene) else scenes)]
+    parts = [table_rows(scene) for scene in ([scenes] if isinstance(scenes, Scene) else scenes)]
     if not parts:
         raise InputError("empty", "there is no scene to write", where=str(path))
     names = [name for name in parts[0] if name != "scene" or len(parts) > 1]
@@ -138,7 +138,8 @@ def write_table(scenes: Scene | Iterable[Scene], path: Path) -> None:
         )
 
 
-def _to_rows(scene: Scene) -> Columns:
+def table_rows(scene: Scene) -> Columns:
+    """Return the rows of a scene, in the columns that `Table` reads, by agent and time."""
     agents = scene.agents
     row, step = np.nonzero(agents.valid)
     x, y, z = agents.centre[row, step].T
@@ -180,7 +181,7 @@ def _read_header(path: Path, ending: str) -> list[str]:
 
 
 def _make_scene(table: Columns, log: Log, scene: str, where: str) -> Scene:
-    time = _read_times(table, where)
+    time = read_times(table, where)
     moments, moment = np.unique(time, return_inverse=True)
     clock, steps = Clock.from_times(moments, where=where)
     count = len(time)
@@ -218,8 +219,16 @@ def _make_scene(table: Columns, log: Log, scene: str, where: str) -> Scene:
     )
 
 
-def _read_times(table: Columns, where: str) -> np.ndarray:
-    """Return the time of each row [ns]."""
+def read_times(table: Columns, where: str) -> np.ndarray:
+    """Return the time of each row [ns].
+
+    Args:
+        table: Columns, with `time_ns` or `time_s`.
+        where: The file, for errors.
+
+    Raises:
+        InputError: A time is missing or too far away for nanoseconds.
+    """
     if "time_ns" in table:
         return table["time_ns"]
     seconds = table["time_s"]
