@@ -6,19 +6,37 @@ order a chance that is met: of labels that say 0.8, four of five are right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, UInt8
 from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit
 
 from kerbstone.errors import InputError
-from kerbstone.label.evidence import FEATURES
+from kerbstone.scene import Kind
+
+FEATURES = (
+    "detected",  # log odds of the cell's own detection, 0 without one
+    "seen",  # whether it has one
+    "around",  # mean reality of detections within some tenths of a second
+    "nearby",  # the same within a second or so
+    "track",  # mean log odds of the track's detections
+    "best",  # log odds of its surest tenth
+    "hits",  # log of their number
+    "gap",  # seconds to the nearest detection of the track, between two of them
+    "beyond",  # the same before the first and after the last
+    "spread",  # log of how uncertain the place is
+    "distance",  # from the recording car, in 50 m
+    "stands",  # whether it never moves
+)
+"""What `label.evidence` gathers of a cell, in this order."""
 
 _KNOTS = 24
+_ENOUGH = 2000
+"""So many right and wrong cells each are needed for a curve of a kind's own."""
 _SHRINKAGE = 1e-3
 
 
@@ -92,18 +110,22 @@ class Confidence:
 def fit_confidence(
     evidence: Float64[np.ndarray, "cell feature"],
     right: Bool[np.ndarray, " cell"],
-    weight: Float64[np.ndarray, " cell"] | None = None,
-) -> Confidence:
-    """Return the model that tells right cells from wrong ones best.
+    kind: UInt8[np.ndarray, " cell"],
+) -> dict[Kind, Confidence]:
+    """Return for each kind the model that tells right cells from wrong ones best.
+
+    How evidence is weighed is learned from all kinds together, since logs hold few of some; how
+    sure that makes a label, from each kind apart.
 
     Args:
         evidence: What is known of each cell.
         right: Whether its box overlaps the truth by more than half.
-        weight: How much each cell counts.
+        kind: Its kind.
 
     References:
         Zadrozny and Elkan, "Transforming classifier scores into accurate multiclass probability
-        estimates", KDD 2002: isotonic calibration.
+        estimates", KDD 2002: isotonic calibration; Platt, "Probabilistic outputs for support vector
+        machines", 1999, where there is little to learn from.
 
     Raises:
         InputError: There is no cell, or all are right or all wrong.
@@ -115,28 +137,38 @@ def fit_confidence(
             why=f"{int(right.sum())} of {len(right)} are right",
             remedy="give logs with truth in which the detector also errs",
         )
-    weight = np.ones(len(right)) if weight is None else weight
-    shift = np.average(evidence, axis=0, weights=weight)
-    scale = np.sqrt(np.average((evidence - shift) ** 2, axis=0, weights=weight)) + 1e-6
+    kinds, number = np.unique(kind, return_inverse=True)
+    shift, scale = evidence.mean(axis=0), evidence.std(axis=0) + 1e-6
     terms = _terms((evidence - shift) / scale)
+    # Each kind has a level of its own while the weights are learned, which they need not explain.
+    level = np.eye(len(kinds))[number][:, 1:]
+    weights = _fit_logistic(np.hstack([terms, level]), right)[: terms.shape[1]]
+    models = {}
+    for each in kinds:
+        rows = kind == each
+        odds = terms[rows] @ weights
+        lift, slope = _fit_logistic(np.column_stack([np.ones(len(odds)), odds]), right[rows])
+        own = max(slope, 0.0) * weights
+        own[0] += lift
+        raw, met = _curve(expit(terms[rows] @ own), right[rows])
+        models[Kind(int(each))] = Confidence(own, shift, scale, raw, met)
+    return models
+
+
+def _fit_logistic(
+    terms: Float64[np.ndarray, "cell term"], right: Bool[np.ndarray, " cell"]
+) -> Float64[np.ndarray, " term"]:
+    """Return the weights of a logistic regression; all but the first term's are shrunk."""
     sign = np.where(right, 1.0, -1.0)
-    total = weight.sum()
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (terms @ weights)
-        slope = -sign * weight * expit(-margin)
-        value = (weight * np.logaddexp(0.0, -margin)).sum() / total
         penalty = _SHRINKAGE * weights
         penalty[0] = 0.0
-        return (
-            float(value + penalty @ weights / 2),
-            terms.T @ slope / total + penalty,
-        )
+        value = np.logaddexp(0.0, -margin).mean() + penalty @ weights / 2
+        return float(value), terms.T @ (-sign * expit(-margin)) / len(sign) + penalty
 
-    fitted = minimize(loss, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B")
-    chance = expit(terms @ fitted.x)
-    raw, met = _curve(chance, right, weight)
-    return Confidence(np.asarray(fitted.x), shift, scale, raw, met)
+    return np.asarray(minimize(loss, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B").x)
 
 
 def _terms(standard: Float64[np.ndarray, "cell feature"]) -> Float64[np.ndarray, "cell term"]:
@@ -147,18 +179,21 @@ def _terms(standard: Float64[np.ndarray, "cell feature"]) -> Float64[np.ndarray,
 
 
 def _curve(
-    chance: Float64[np.ndarray, " cell"],
-    right: Bool[np.ndarray, " cell"],
-    weight: Float64[np.ndarray, " cell"],
+    chance: Float64[np.ndarray, " cell"], right: Bool[np.ndarray, " cell"]
 ) -> tuple[Float64[np.ndarray, " knot"], Float64[np.ndarray, " knot"]]:
-    """Return the isotonic curve from raw chances to met ones, at a few knots."""
+    """Return the isotonic curve from raw chances to met ones; straight where little is known."""
+    ends = np.array([0.0, 1.0])
+    if min(int(right.sum()), int((~right).sum())) < _ENOUGH:
+        return ends, ends
+    # Parts with as many right cells as wrong ones in all: most cells lie near 0 or 1.
     order = np.argsort(chance, kind="stable")
-    bins = np.array_split(order, min(_KNOTS, max(len(order) // 20, 1)))
-    raw = np.array([np.average(chance[b], weights=weight[b] + 1e-12) for b in bins])
-    rate = np.array([np.average(right[b], weights=weight[b] + 1e-12) for b in bins])
-    mass = np.array([weight[b].sum() + 1e-12 for b in bins])
-    met = np.asarray(isotonic_regression(rate, weights=mass).x)
-    return raw, np.clip(met, 0.0, 1.0)
+    doubt = np.cumsum(chance[order] * (1 - chance[order]) + 1e-4)
+    bins = np.searchsorted(doubt, np.linspace(0, doubt[-1], _KNOTS + 1)[1:-1])
+    parts = [part for part in np.split(order, bins) if len(part)]
+    raw = np.array([chance[part].mean() for part in parts])
+    rate = np.array([right[part].mean() for part in parts])
+    met = isotonic_regression(rate, weights=np.array([len(part) for part in parts])).x
+    return raw, np.clip(np.asarray(met), 0.0, 1.0)
 
 
 def expected_calibration_error(
@@ -176,6 +211,27 @@ def expected_calibration_error(
     return float(np.abs(said - met).sum() / max(total.sum(), 1))
 
 
-def weigh_logs(lengths: Sequence[int]) -> Float64[np.ndarray, " cell"]:
-    """Return weights by which each log counts the same, long or short."""
-    return np.concatenate([np.full(n, 1.0 / max(n, 1)) for n in lengths] or [np.zeros(0)])
+def _prior() -> Confidence:
+    """Return what is believed of a detector of which nothing is known."""
+    weights = np.zeros(1 + len(FEATURES) + len(FEATURES) * (len(FEATURES) + 1) // 2)
+    weights[0] = -2.0
+    believed = {
+        "detected": 0.2,
+        "around": 2.0,
+        "nearby": 2.0,
+        "track": 0.3,
+        "best": 0.3,
+        "hits": 0.4,
+        "gap": -1.5,
+        "beyond": -3.0,
+        "distance": -0.5,
+    }
+    for name, weight in believed.items():
+        weights[1 + FEATURES.index(name)] = weight
+    count = len(FEATURES)
+    ends = np.array([0.0, 1.0])
+    return Confidence(weights, np.zeros(count), np.ones(count), ends, ends)
+
+
+PRIOR = _prior()
+"""For a detector of which nothing is known: what is seen often, lately and surely is there."""

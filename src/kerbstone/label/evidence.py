@@ -11,20 +11,6 @@ from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks
 from kerbstone.scene import Detections
 
-FEATURES = (
-    "detected",  # log odds of the cell's own detection, 0 without one
-    "seen",  # whether it has one
-    "around",  # mean reality of detections within some tenths of a second
-    "nearby",  # the same within a second or so
-    "track",  # mean log odds of the track's detections
-    "best",  # log odds of its surest tenth
-    "hits",  # log of their number
-    "gap",  # seconds to the nearest detection of the track, between two of them
-    "beyond",  # the same before the first and after the last
-    "spread",  # log of how uncertain the place is
-    "distance",  # from the recording car, in 50 m
-    "stands",  # whether it never moves
-)
 _ODDS = 6.0
 """Log odds beyond this say no more."""
 _REACHES = (0.3, 1.5)
@@ -38,7 +24,7 @@ def gather_evidence(
     *,
     sensor: Float64[np.ndarray, "time 2"] | None = None,
 ) -> Float64[np.ndarray, "cell feature"]:
-    """Return what is known of each cell, in the order of `FEATURES`.
+    """Return what is known of each cell, in the order of `label.confidence.FEATURES`.
 
     Args:
         tracks: Finished tracks.

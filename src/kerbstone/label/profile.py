@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from scipy.special import expit
 
+from kerbstone.label.confidence import PRIOR, Confidence
 from kerbstone.scene import Detections, Kind
 
 
@@ -33,6 +34,7 @@ class KindProfile:
             measured well and the far one guessed, 0 where the centre itself is measured.
         drift: How far the world itself wanders in a second, by errors of the recording car's
             poses, as seen by what stands [m].
+        keep: Labels of a lower confidence are left out.
         even_score: Score at which a detection is as likely real as not.
         score_slope: How fast the log odds of being real grow with the score.
     """
@@ -48,6 +50,7 @@ class KindProfile:
     size_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     anchoring: float = 0.0
     drift: float = 0.0
+    keep: float = 0.4
     even_score: float = 0.5
     score_slope: float = 6.0
 
@@ -74,6 +77,8 @@ class Profile:
 
     Args:
         kinds: What is known of each kind; the built-in defaults for those that are missing.
+        confidence: How sure labels of each kind are; a kind that is missing goes by the nearest of
+            those that are there.
         confusion: Chance that a detection has the class of something alike: a car that of a
             truck, a cyclist that of a pedestrian. 0 keeps the classes apart.
         lifetime: How long a track goes on unseen before it ends [s].
@@ -84,6 +89,7 @@ class Profile:
     """
 
     kinds: Mapping[Kind, KindProfile] = field(default_factory=dict)
+    confidence: Mapping[Kind, Confidence] = field(default_factory=dict)
     confusion: float = 0.05
     lifetime: float = 2.0
     trial: float = 0.3
@@ -124,6 +130,23 @@ class Profile:
                 pairs = np.ix_(group, group)
                 cost[pairs] = np.minimum(cost[pairs], -np.log(self.confusion))
         return cost
+
+    def confidence_of(
+        self, kind: UInt8[np.ndarray, " cell"], evidence: Float64[np.ndarray, "cell feature"]
+    ) -> Float64[np.ndarray, " cell"]:
+        """Return the chance that each cell's box overlaps the truth by more than half."""
+        chance = np.zeros(len(kind))
+        for each in np.unique(kind):
+            rows = kind == each
+            chance[rows] = self._confidence_model(Kind(int(each))).predict(evidence[rows])
+        return chance
+
+    def _confidence_model(self, kind: Kind) -> Confidence:
+        alike = next((group for group in _ALIKE if kind in group), ())
+        for other in (kind, *alike, *self.confidence):
+            if other in self.confidence:
+                return self.confidence[other]
+        return PRIOR
 
     def place_noise(
         self, detections: Detections, sensor: Float64[np.ndarray, "time 2"] | None

@@ -1,0 +1,114 @@
+"""From the detections of a log to its labels: associate, refine, weigh, keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float64, Shaped, UInt8
+
+from kerbstone.label.association import associate
+from kerbstone.label.evidence import gather_evidence
+from kerbstone.label.labels import Labels, Provenance
+from kerbstone.label.linking import LinkPrices
+from kerbstone.label.profile import Profile
+from kerbstone.label.refinement import Tracks, refine
+from kerbstone.scene import Detections, Kind, Scene
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """How labels are made.
+
+    Args:
+        reach: How long a track that moves goes on before its first and after its last detection,
+            where the evidence allows [s].
+        standing_reach: The same for what stands [s].
+        keep: Labels of a lower confidence are left out; by kind in the profile if not given.
+        prices: What it costs to join two tracklets.
+    """
+
+    reach: float = 0.5
+    standing_reach: float = 3.0
+    keep: float | None = None
+    prices: LinkPrices = field(default_factory=LinkPrices)
+
+
+def label_detections(
+    detections: Detections,
+    scene: Scene,
+    profile: Profile,
+    config: LabelConfig | None = None,
+    *,
+    names: Shaped[np.ndarray, " row"] | None = None,
+) -> Labels:
+    """Return the labels of a log.
+
+    Args:
+        detections: What the detector saw.
+        scene: What else is known of the log: its clock, and where the recording car was.
+        profile: What is known of the detector and of road users.
+        config: How labels are made.
+        names: The detector's own class name of each detection, for formats with more classes
+            than there are kinds.
+    """
+    config = config or LabelConfig()
+    sensor = sensor_path(scene)
+    track = associate(detections, profile, sensor=sensor, prices=config.prices)
+    dt = detections.clock.dt
+    reach = (round(config.reach / dt), round(config.standing_reach / dt))
+    tracks = refine(detections, track, profile, sensor=sensor, reach=reach)
+    evidence = gather_evidence(tracks, detections, profile, sensor=sensor)
+    kind = tracks.kind[tracks.chains.track]
+    confidence = profile.confidence_of(kind, evidence)
+    source = np.full(tracks.chains.cells, -1, np.int64)
+    source[tracks.cell] = tracks.row
+    labels = Labels(
+        scene=scene,
+        ids=tuple(str(number + 1) for number in range(len(tracks.kind))),
+        kind=tracks.kind,
+        name=_name_tracks(tracks, names),
+        size=tracks.size,
+        agent=tracks.chains.track,
+        step=tracks.chains.step,
+        place=tracks.place,
+        heading=tracks.heading,
+        velocity=tracks.velocity,
+        std=tracks.std,
+        confidence=confidence,
+        provenance=_tell_provenance(tracks),
+        row=source,
+    )
+    least = profile.table["keep"][kind] if config.keep is None else config.keep
+    return labels.select(confidence >= least)
+
+
+def sensor_path(scene: Scene) -> Float64[np.ndarray, "time 2"] | None:
+    """Return where the recording car was at each step [m], or None where nobody knows."""
+    return None if scene.ego is None else scene.agents.centre[scene.ego, :, :2]
+
+
+def _tell_provenance(tracks: Tracks) -> UInt8[np.ndarray, " cell"]:
+    chains = tracks.chains
+    cells = np.arange(chains.cells)
+    own = chains.track[tracks.cell]
+    first = np.full(len(tracks.kind), chains.cells)
+    last = np.full(len(tracks.kind), -1)
+    np.minimum.at(first, own, tracks.cell)
+    np.maximum.at(last, own, tracks.cell)
+    inside = (cells > first[chains.track]) & (cells < last[chains.track])
+    found = np.where(inside, Provenance.INTERPOLATED, Provenance.EXTRAPOLATED).astype(np.uint8)
+    found[tracks.cell] = Provenance.DETECTED
+    return found
+
+
+def _name_tracks(tracks: Tracks, names: Shaped[np.ndarray, " row"] | None) -> tuple[str, ...]:
+    """Return the class name that most detections of each track carry, or that of its kind."""
+    if names is None or not len(tracks.row):
+        return tuple(Kind(int(kind)).name.lower() for kind in tracks.kind)
+    known, code = np.unique(names[tracks.row].astype(str), return_inverse=True)
+    own = tracks.chains.track[tracks.cell]
+    pair, votes = np.unique(own * len(known) + code, return_counts=True)
+    order = np.lexsort((-votes, pair // len(known)))
+    _, first = np.unique(pair[order] // len(known), return_index=True)
+    return tuple(known[pair[order][first] % len(known)].tolist())
