@@ -11,6 +11,9 @@ from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks, refine
 from kerbstone.scene import Detections, bev_boxes, bev_iou
 
+_ROUNDS = 3
+"""Tracks that are not yet whole need not be smoothed to the end."""
+
 
 def associate(
     detections: Detections,
@@ -34,14 +37,11 @@ def associate(
     """
     prices = prices or LinkPrices()
     track = track_online(detections, profile.matching, sensor=sensor)
-    tracks = refine(detections, track, profile, sensor=sensor)
+    tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
     track = _let_go(detections, track, tracks)
     for _ in range(2):
-        tracks = refine(detections, track, profile, sensor=sensor)
-        track = _merge_doubles(detections, track, tracks, profile)
-        tracks = refine(detections, track, profile, sensor=sensor)
-        joined = link(tracks, profile, prices, detections.clock.dt)
-        track = np.where(track >= 0, joined[track], -1)
+        tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
+        track = _join(detections, track, tracks, profile, prices)
     return track
 
 
@@ -57,13 +57,25 @@ def _let_go(
     return _renumber(track)
 
 
-def _merge_doubles(
-    detections: Detections, track: Int64[np.ndarray, " row"], tracks: Tracks, profile: Profile
+def _join(
+    detections: Detections,
+    track: Int64[np.ndarray, " row"],
+    tracks: Tracks,
+    profile: Profile,
+    prices: LinkPrices,
 ) -> Int64[np.ndarray, " row"]:
-    """Make one of tracks in one another's place; where both were seen, the surer one counts."""
+    """Make one of tracks that follow one another or stand in one another's place.
+
+    Where both were seen at a step, the surer detection counts.
+    """
     one, other, _ = find_doubles(tracks)
     alike = np.isfinite(profile.strangeness[tracks.kind[one], tracks.kind[other]])
-    group = group_tracks(one[alike], other[alike], len(tracks.kind))
+    before, after = link(tracks, profile, prices, detections.clock.dt)
+    group = group_tracks(
+        np.concatenate([one[alike], before]),
+        np.concatenate([other[alike], after]),
+        len(tracks.kind),
+    )
     track = np.where(track >= 0, group[track], -1)
     real = profile.reality(detections.kind, detections.score)
     order = np.lexsort((-real, detections.step, track))

@@ -106,10 +106,8 @@ def invert_diagonal(
         Meurant, "A review on the inverse of symmetric tridiagonal and block tridiagonal
         matrices", SIAM J. Matrix Anal. Appl. 13(3), 1992.
     """
-    order = np.argsort(-chains.length, kind="stable")
-    start, length = chains.start[order], chains.length[order]
-    longest = int(length[0]) if len(length) else 0
-    running = np.searchsorted(-length, -np.arange(1, longest + 1), side="right")
+    start, running = _in_step(chains)
+    longest = len(running)
     inverse = np.empty_like(diagonal)
     gains = np.zeros_like(diagonal)
     left = diagonal[start]
@@ -129,12 +127,12 @@ def invert_diagonal(
 def smooth_values(
     chains: Chains,
     cell: Int64[np.ndarray, " row"],
-    value: Float64[np.ndarray, " row"],
-    variance: Float64[np.ndarray, " row"],
+    value: Float64[np.ndarray, "row value"],
+    variance: Float64[np.ndarray, "row value"],
     *,
-    wander: Float64[np.ndarray, " cell"],
-) -> tuple[Float64[np.ndarray, " cell"], Float64[np.ndarray, " cell"]]:
-    """Return the likeliest course of a value that wanders, and its variance.
+    wander: Float64[np.ndarray, "cell value"],
+) -> tuple[Float64[np.ndarray, "cell value"], Float64[np.ndarray, "cell value"]]:
+    """Return the likeliest course of values that wander, each for itself, and their variances.
 
     Args:
         chains: The tracks; each has a row at least.
@@ -143,11 +141,53 @@ def smooth_values(
         variance: Its variance.
         wander: Variance of the change from each cell to the next; the last one's is not used.
     """
-    certainty = np.bincount(cell, 1 / variance, minlength=chains.cells)
-    right = np.bincount(cell, value / variance, minlength=chains.cells)
-    link = np.where(chains.follows, 1 / np.maximum(wander[:-1], _LEAST), 0.0)
+    shape = (chains.cells, value.shape[1])
+    certainty, right = np.zeros(shape), np.zeros(shape)
+    for column in range(shape[1]):
+        share = 1 / variance[:, column]
+        certainty[:, column] = np.bincount(cell, share, minlength=chains.cells)
+        right[:, column] = np.bincount(cell, share * value[:, column], minlength=chains.cells)
+    link = np.where(chains.follows[:, None], 1 / np.maximum(wander[:-1], _LEAST), 0.0)
     certainty[:-1] += link
     certainty[1:] += link
-    diagonal, coupling = certainty[:, None, None], -link[:, None, None]
-    smoothed = solve_chain(diagonal, coupling, right[:, None])[:, 0]
-    return smoothed, invert_diagonal(diagonal, coupling, chains)[:, 0, 0]
+    smoothed = np.empty(shape)
+    for column in range(shape[1]):
+        smoothed[:, column] = solve_chain(
+            certainty[:, column, None, None],
+            -link[:, column, None, None],
+            right[:, column, None],
+        )[:, 0]
+    return smoothed, _invert_scalars(certainty, -link, chains)
+
+
+def _invert_scalars(
+    diagonal: Float64[np.ndarray, "cell value"],
+    coupling: Float64[np.ndarray, "link value"],
+    chains: Chains,
+) -> Float64[np.ndarray, "cell value"]:
+    """Return the diagonals of the inverses of systems of single values, as `invert_diagonal`."""
+    start, running = _in_step(chains)
+    inverse, gains = np.empty_like(diagonal), np.zeros_like(diagonal)
+    left = diagonal[start]
+    for k in range(len(running)):
+        here = start[: running[k]] + k
+        inverse[here] = 1 / left[: running[k]]
+        if k + 1 < len(running):
+            here = start[: running[k + 1]] + k
+            gains[here] = inverse[here] * coupling[here]
+            left = diagonal[here + 1] - coupling[here] * gains[here]
+    for k in range(len(running) - 2, -1, -1):
+        here = start[: running[k + 1]] + k
+        inverse[here] += gains[here] ** 2 * inverse[here + 1]
+    return inverse
+
+
+def _in_step(
+    chains: Chains,
+) -> tuple[Int64[np.ndarray, " track"], Int64[np.ndarray, " step"]]:
+    """Return the first cells of the tracks, the longest first, and how many go on at each step."""
+    order = np.argsort(-chains.length, kind="stable")
+    length = chains.length[order]
+    longest = int(length[0]) if len(length) else 0
+    running = np.searchsorted(-length, -np.arange(1, longest + 1), side="right")
+    return chains.start[order], running.astype(np.int64)

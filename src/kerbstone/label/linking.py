@@ -44,8 +44,8 @@ class LinkPrices:
 
 def link(
     tracks: Tracks, profile: Profile, prices: LinkPrices, dt: float
-) -> Int64[np.ndarray, " track"]:
-    """Return for each tracklet the road user it belongs to, numbered from 0.
+) -> tuple[Int64[np.ndarray, " link"], Int64[np.ndarray, " link"]]:
+    """Return which tracklets go on as which others.
 
     Each tracklet has at most one that follows it, and follows at most one. Of all such ways to
     join them the one of the least total price is taken; it is a flow of least cost through the
@@ -55,14 +55,13 @@ def link(
         Zhang, Li and Nevatia, "Global Data Association for Multi-Object Tracking Using Network
         Flows", CVPR 2008.
     """
-    count = len(tracks.kind)
     before, after = _candidates(tracks, prices, dt)
     gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
     kept = gain > 0
     before, after, gain = before[kept], after[kept], gain[kept]
-    if len(before):
-        before, after = _best_followers(before, after, gain)
-    return group_tracks(before, after, count)
+    if not len(before):
+        return before, after
+    return _best_followers(before, after, gain)
 
 
 def group_tracks(

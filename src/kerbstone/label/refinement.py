@@ -76,6 +76,7 @@ def refine(
     *,
     sensor: Float64[np.ndarray, "time 2"] | None = None,
     reach: tuple[int, int] = (0, 0),
+    rounds: int = 6,
 ) -> Tracks:
     """Return finished tracks.
 
@@ -86,6 +87,7 @@ def refine(
         sensor: Where the recording car was at each step [m].
         reach: By how many steps tracks go on before their first and after their last detection:
             those that move, and those that stand.
+        rounds: As in `smooth`: fewer are quicker, for tracks that are not yet final.
     """
     rows = np.flatnonzero(track >= 0)
     rows = rows[np.lexsort((detections.step[rows], track[rows]))]
@@ -124,23 +126,27 @@ def refine(
         turning=table["turning"],
         speed=table["speed"],
         dt=dt,
+        rounds=rounds,
     )
-    wander = np.where(stands, table["drift"] ** 2 * dt, _CLIMB**2)[chains.track]
     height = seen.box[:, BoxIndex.Z] - error[:, 2]
-    z, z_variance = smooth_values(
-        chains, cell, height, table["height_noise"][track] ** 2, wander=wander
+    still, spread = _hold_still(
+        chains,
+        Measurements(cell, value, variance),
+        course.misfit,
+        np.column_stack([height, table["height_noise"][track] ** 2]),
+        drift=table["drift"] ** 2 * dt,
+        stands=stands,
     )
-    still = _freeze(chains, Measurements(cell, value, variance), course, wander)
-    flat, spread, velocity = _join(course, still, wheeled[chains.track], stands[chains.track])
+    flat, std, velocity = _join(course, still, spread, wheeled[chains.track], stands[chains.track])
     return Tracks(
         chains=chains,
         kind=kind,
         size=size * table["size_scale"],
         stands=stands,
-        place=np.column_stack([flat[:, :2], z]),
+        place=np.column_stack([flat[:, :2], still[:, 3]]),
         heading=flat[:, 2],
         velocity=velocity,
-        std=np.column_stack([spread[:, :2], np.sqrt(z_variance), spread[:, 2]]),
+        std=np.column_stack([std[:, :2], spread[:, 3], std[:, 2]]),
         course=course,
         row=rows,
         cell=cell,
@@ -244,27 +250,37 @@ def _reach_out(
     return Chains(first, last - first + 1)
 
 
-def _freeze(
-    chains: Chains, measured: Measurements, course: Course, wander: Float64[np.ndarray, " cell"]
-) -> tuple[Float64[np.ndarray, "cell 3"], Float64[np.ndarray, "cell 3"]]:
-    """Return x, y and heading of each cell if its track stands, and their deviations."""
-    values, spreads = [], []
-    for axis in range(3):
-        misfit = course.misfit[:, axis // 2]
-        # What fits no course is no measurement of what stands either.
-        variance = measured.variance[:, axis] * (4.0 + misfit) / 4.0
-        turned = wander if axis < 2 else wander * 0.01
-        value, spread = smooth_values(
-            chains, measured.cell, measured.value[:, axis], variance, wander=turned
-        )
-        values.append(value)
-        spreads.append(np.sqrt(spread))
-    return np.column_stack(values), np.column_stack(spreads)
+def _hold_still(
+    chains: Chains,
+    measured: Measurements,
+    misfit: Float64[np.ndarray, "row 2"],
+    height: Float64[np.ndarray, "row 2"],
+    *,
+    drift: Float64[np.ndarray, " track"],
+    stands: Bool[np.ndarray, " track"],
+) -> tuple[Float64[np.ndarray, "cell 4"], Float64[np.ndarray, "cell 4"]]:
+    """Return x, y, heading and z of each cell if its track stands, and their deviations.
+
+    What stands only drifts as the world does. The height of what moves may follow the road.
+    """
+    # What fits no course is no measurement of what stands either.
+    variance = measured.variance * (4.0 + misfit[:, [0, 0, 1]]) / 4.0
+    climb = np.where(stands, drift, _CLIMB**2)
+    wander = np.column_stack([drift, drift, drift * 0.01, climb])[chains.track]
+    values, variances = smooth_values(
+        chains,
+        measured.cell,
+        np.column_stack([measured.value, height[:, 0]]),
+        np.column_stack([variance, height[:, 1]]),
+        wander=wander,
+    )
+    return values, np.sqrt(variances)
 
 
 def _join(
     course: Course,
-    still: tuple[Float64[np.ndarray, "cell 3"], Float64[np.ndarray, "cell 3"]],
+    still: Float64[np.ndarray, "cell 4"],
+    still_std: Float64[np.ndarray, "cell 4"],
     wheeled: Bool[np.ndarray, " cell"],
     stands: Bool[np.ndarray, " cell"],
 ) -> tuple[
@@ -278,7 +294,7 @@ def _join(
     velocity = np.where(wheeled[:, None], driven, state[:, 3:5])
     choose = stands[:, None]
     return (
-        np.where(choose, still[0], state[:, :3]),
-        np.where(choose, still[1], spread),
+        np.where(choose, still[:, :3], state[:, :3]),
+        np.where(choose, still_std[:, :3], spread),
         np.where(choose, 0.0, velocity),
     )

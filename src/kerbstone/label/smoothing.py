@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float64, Int64
 from kerbstone.label.chains import Chains, invert_diagonal, solve_chain
 from kerbstone.label.motion import MEASURED, predict_state, process_noise
 
-_ROUNDS = 6
 _FREEDOM = 4.0
 """Degrees of freedom of the measurements' distribution: detectors have heavy tails."""
 _SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
@@ -24,7 +23,7 @@ _SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """What was measured of tracks, one row each.
+    """What was measured of tracks, one row each, at most one for each cell.
 
     Args:
         cell: Cell of each row.
@@ -63,6 +62,7 @@ def smooth(
     turning: Float64[np.ndarray, " track"],
     speed: Float64[np.ndarray, " track"],
     dt: float,
+    rounds: int = 6,
 ) -> Course:
     """Return the likeliest course of each track.
 
@@ -74,6 +74,8 @@ def smooth(
         turning: As in `process_noise`.
         speed: Standard deviation of what speed may be [m/s].
         dt: Time step [s].
+        rounds: How often the course is found again, with what is known by then of its curves and
+            of the measurements that do not fit.
 
     References:
         Bell, "The Iterated Kalman Smoother as a Gauss-Newton Method", SIAM J. Optim. 4(3), 1994;
@@ -85,13 +87,12 @@ def smooth(
     track = chains.track[tail]
     state = _first_guess(chains, measured, wheeled, dt)
     weight = np.ones((len(measured.cell), 2))
-    rest = np.zeros((5, 5))
     diagonal = coupling = np.zeros((0, 5, 5))
     off = np.zeros((0, 3))
     prior = np.zeros((len(wheeled), 5))
     prior[:, 3] = speed**-2.0
     prior[:, 4] = np.where(wheeled, 0.5**-2, speed**-2.0)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         after, jacobian = predict_state(state[tail], wheeled[track], dt)
         noise = process_noise(
             state[tail], wheeled[track], acceleration[track], turning[track], dt
@@ -99,7 +100,7 @@ def smooth(
         certainty = np.linalg.inv(noise)
         error = state[head] - after
         pulled = jacobian.transpose(0, 2, 1) @ certainty
-        diagonal = np.tile(rest, (chains.cells, 1, 1))
+        diagonal = np.zeros((chains.cells, 5, 5))
         right = np.zeros_like(state)
         diagonal[tail] += pulled @ jacobian
         diagonal[head] += certainty
@@ -113,8 +114,9 @@ def smooth(
         off = measured.value - state[measured.cell, :MEASURED]
         share = np.repeat(weight, [2, 1], axis=1) / measured.variance
         for axis in range(MEASURED):
-            np.add.at(diagonal[:, axis, axis], measured.cell, share[:, axis])
-            np.add.at(right[:, axis], measured.cell, share[:, axis] * off[:, axis])
+            # A cell has one measurement at most, so nothing is added twice.
+            diagonal[measured.cell, axis, axis] += share[:, axis]
+            right[measured.cell, axis] += share[:, axis] * off[:, axis]
         state = state + solve_chain(diagonal, coupling, right)
         misfit = _misfit(measured, state)
         weight = np.column_stack(

@@ -30,7 +30,11 @@ try:
 except ImportError as error:  # pragma: no cover - depends on what is installed
     raise missing_extra("learn", "learning an affinity") from error
 
-_MOST_ROUNDS = 500
+_EASY = 10.0
+"""Costs of being alone, by temperature, from which the prices are found at once."""
+_COARSE = 0.01
+"""Error of the mass with which a stage above the temperature ends."""
+_MOST_ROUNDS = 200
 
 
 class Plan(NamedTuple):
@@ -83,7 +87,6 @@ def _solve(
 ) -> tuple[Array, Array, Array]:
     """Return logs of the plan at temperature 1."""
     kernel = jnp.where(allowed, -cost, -jnp.inf)
-    # A dual price of a track is never above its dustbin's cost, where it starts.
     price, row_price = _find_prices(kernel, track_cost, row_cost)
     pair = kernel + price[..., :, None] + row_price[..., None, :]
     return pair, price - track_cost, row_price - row_cost
@@ -92,31 +95,45 @@ def _solve(
 def _find_prices(kernel: Array, track_cost: Array, row_cost: Array) -> tuple[Array, Array]:
     """Return the dual prices of tracks and detections.
 
+    Costs that are large against the temperature are approached from a higher one, halved from
+    stage to stage, each of which starts where the last one ended.
+    """
+    largest = jnp.maximum(jnp.abs(track_cost).max(initial=1.0), jnp.abs(row_cost).max(initial=1.0))
+    # Prices are as large as the costs of being alone, and no sum of them is more exact.
+    finest = 8 * jnp.finfo(kernel.dtype).eps * largest
+
+    def go_on(now: tuple[Array, Array]) -> tuple[Array, Array]:
+        scale, price = now
+        problem = tuple(part * scale for part in (kernel, track_cost, row_cost))
+        tolerance = jnp.where(scale < 1, _COARSE, finest)
+        price = _climb(*problem, price * scale, tolerance) / scale
+        # Above 1 stands for done.
+        return jnp.where(scale < 1, jnp.minimum(1.0, 2 * scale), 2.0).astype(scale.dtype), price
+
+    start = jnp.minimum(1.0, _EASY / largest).astype(kernel.dtype)
+    _, price = jax.lax.while_loop(lambda now: now[0] <= 1, go_on, (start, track_cost))
+    return price, _follow(kernel, track_cost, row_cost, price)[0]
+
+
+def _climb(
+    kernel: Array, track_cost: Array, row_cost: Array, price: Array, tolerance: Array
+) -> Array:
+    """Return the tracks' prices that solve the dual problem, from a first guess.
+
     The prices of detections follow from those of tracks, so only the latter are sought. Each round
     tries a Newton step and a step of Sinkhorn's, and keeps what raises the dual more: the first
     ends fast, the second always gets ahead.
     """
-    largest = jnp.maximum(jnp.abs(track_cost).max(initial=1.0), jnp.abs(row_cost).max(initial=1.0))
-    # Prices are as large as the costs of being alone, and no sum of them is more exact.
-    tolerance = 8 * jnp.finfo(kernel.dtype).eps * largest
 
     def follow(price: Array) -> tuple[Array, Array, Array]:
-        """Return the detections' best prices, the log mass that tracks hand out, and the dual."""
-        inner = logsumexp(kernel + price[..., :, None], axis=-2)
-        row_price = -jnp.logaddexp(inner, -row_cost)
-        pair = logsumexp(kernel + row_price[..., None, :], axis=-1)
-        mass = price + jnp.logaddexp(pair, -track_cost)
-        # Detections hand out exactly 1, so only what tracks take and what their dustbin takes vary.
-        dual = price.sum(-1) + row_price.sum(-1) - jnp.exp(price - track_cost).sum(-1)
-        return row_price, mass, dual
+        return _follow(kernel, track_cost, row_cost, price)
 
     def improve(now: tuple[Array, ...]) -> tuple[Array, ...]:
         price, row_price, mass, dual, rounds = now
         plain = price - mass
         pair = jnp.exp(kernel + price[..., :, None] + row_price[..., None, :])
         handed = jnp.exp(mass)
-        newton = price + _solve_tracks(pair, handed, jnp.ones_like(row_price), 1.0 - handed)
-        # A step that leaves all bounds is no step.
+        newton = price + _solve_tracks(pair, handed, 1.0 - handed)
         newton = jnp.where(jnp.isfinite(newton), jnp.minimum(newton, track_cost), plain)
         options = (plain, *follow(plain)), (newton, *follow(newton))
         better = options[1][3] >= options[0][3]
@@ -126,21 +143,31 @@ def _find_prices(kernel: Array, track_cost: Array, row_cost: Array) -> tuple[Arr
         ]
         return (*chosen, rounds + 1)
 
-    def goes_on(now: tuple[Array, ...]) -> Array:
+    def is_off(now: tuple[Array, ...]) -> Array:
         return (jnp.abs(now[2]).max(initial=0.0) > tolerance) & (now[4] < _MOST_ROUNDS)
 
-    first = track_cost
-    start = (first, *follow(first), 0)
-    price, row_price, *_ = jax.lax.while_loop(goes_on, improve, start)
-    return price, row_price
+    return jax.lax.while_loop(is_off, improve, (price, *follow(price), 0))[0]
 
 
-def _solve_tracks(pair: Array, handed: Array, taken: Array, wanted: Array) -> Array:
-    """Return (diag(handed) - pair diag(1/taken) pairᵀ)⁻¹ wanted.
+def _follow(
+    kernel: Array, track_cost: Array, row_cost: Array, price: Array
+) -> tuple[Array, Array, Array]:
+    """Return the detections' best prices, the log of what tracks hand out, and the dual."""
+    inner = logsumexp(kernel + price[..., :, None], axis=-2)
+    row_price = -jnp.logaddexp(inner, -row_cost)
+    pair = logsumexp(kernel + row_price[..., None, :], axis=-1)
+    mass = price + jnp.logaddexp(pair, -track_cost)
+    # Detections hand out exactly 1 each, whatever the prices, so that part does not vary.
+    dual = price.sum(-1) + row_price.sum(-1) - jnp.exp(price - track_cost).sum(-1)
+    return row_price, mass, dual
+
+
+def _solve_tracks(pair: Array, handed: Array, wanted: Array) -> Array:
+    """Return (diag(handed) - pair pairᵀ)⁻¹ wanted, where detections hand out 1 each.
 
     It is the Schur complement of the second derivative of the dual, with detections eliminated.
     """
-    matrix = -jnp.einsum("...ij,...kj->...ik", pair / taken[..., None, :], pair)
+    matrix = -jnp.einsum("...ij,...kj->...ik", pair, pair)
     # What the dustbin gets keeps the matrix regular; where that is less than rounding, this does.
     ridge = 4 * jnp.finfo(pair.dtype).eps
     matrix += jnp.eye(pair.shape[-2], dtype=pair.dtype) * (handed + ridge)[..., None, :]
@@ -182,9 +209,8 @@ def _backward(
 
 
 def _solve_both(pair: Array, wanted: Array, wanted_other: Array) -> tuple[Array, Array]:
-    ones, ones_other = jnp.ones_like(wanted), jnp.ones_like(wanted_other)
     left = wanted - jnp.einsum("...ij,...j->...i", pair, wanted_other)
-    price = _solve_tracks(pair, ones, ones_other, left)
+    price = _solve_tracks(pair, jnp.ones_like(wanted), left)
     return price, wanted_other - jnp.einsum("...ij,...i->...j", pair, price)
 
 
