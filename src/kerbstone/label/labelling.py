@@ -33,6 +33,10 @@ class LabelConfig:
     keep: float | None = None
     prices: LinkPrices = field(default_factory=LinkPrices)
 
+    def reach_steps(self, dt: float) -> tuple[int, int]:
+        """Return both reaches in steps of `dt` seconds."""
+        return round(self.reach / dt), round(self.standing_reach / dt)
+
 
 def label_detections(
     detections: Detections,
@@ -55,8 +59,7 @@ def label_detections(
     config = config or LabelConfig()
     sensor = sensor_path(scene)
     track = associate(detections, profile, sensor=sensor, prices=config.prices)
-    dt = detections.clock.dt
-    reach = (round(config.reach / dt), round(config.standing_reach / dt))
+    reach = config.reach_steps(detections.clock.dt)
     tracks = refine(detections, track, profile, sensor=sensor, reach=reach)
     evidence = gather_evidence(tracks, detections, profile, sensor=sensor)
     kind = tracks.kind[tracks.chains.track]

@@ -38,7 +38,7 @@ class LinkPrices:
     longest: float = 6.0
     longest_standing: float = 20.0
     unseen: float = 0.5
-    apart: float = 4.0
+    apart: float = 2.0
     density: float = 0.003
 
 

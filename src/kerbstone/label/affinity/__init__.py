@@ -13,7 +13,7 @@ from kerbstone.label.affinity.model import Affinity, initial_affinity, read_affi
 if TYPE_CHECKING:
     from kerbstone.label.affinity.examples import LabelledDetections, split_by_town
     from kerbstone.label.affinity.learning import LearningConfig, learn_affinity
-    from kerbstone.label.affinity.transport import Plan, transport
+    from kerbstone.label.affinity.transport import Plan, relax_assignment
 
 __all__ = [
     "Affinity",
@@ -23,14 +23,14 @@ __all__ = [
     "initial_affinity",
     "learn_affinity",
     "read_affinity",
+    "relax_assignment",
     "split_by_town",
-    "transport",
 ]
 
 _HOMES = {
     "examples": ("LabelledDetections", "split_by_town"),
     "learning": ("LearningConfig", "learn_affinity"),
-    "transport": ("Plan", "transport"),
+    "transport": ("Plan", "relax_assignment"),
 }
 
 

@@ -51,7 +51,7 @@ class Plan(NamedTuple):
     row: Float[Array, "*batch row"]
 
 
-def transport(
+def relax_assignment(
     cost: Float[Array, "*batch track row"],
     track_cost: Float[Array, "*batch track"],
     row_cost: Float[Array, "*batch row"],
@@ -92,6 +92,7 @@ def _solve(
     return pair, price - track_cost, row_price - row_cost
 
 
+@jax.jit
 def _find_prices(kernel: Array, track_cost: Array, row_cost: Array) -> tuple[Array, Array]:
     """Return the dual prices of tracks and detections.
 

@@ -1,0 +1,368 @@
+"""What a detector is like, learned from logs whose truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64, UInt8
+
+from kerbstone.errors import InputError
+from kerbstone.label.association import associate
+from kerbstone.label.confidence import fit_confidence
+from kerbstone.label.evidence import gather_evidence
+from kerbstone.label.labelling import LabelConfig, sensor_path
+from kerbstone.label.metrics import TrackedBoxes, compare_boxes, score_hota
+from kerbstone.label.profile import KindProfile, Profile
+from kerbstone.label.refinement import Tracks, refine
+from kerbstone.scene import BoxIndex, Detections, Kind, Scene, pack_boxes, wrap_angle
+
+Judged = Callable[
+    [Int64[np.ndarray, " cell"], Float64[np.ndarray, "cell 7"]], Bool[np.ndarray, " cell"]
+]
+_OVERLAP = 0.25
+_FEWEST = 50
+"""Of a kind with fewer matches nothing is learned but how sure it is."""
+_NOISE_FACTORS = (0.25, 0.4, 0.6, 1.0)
+_DRIFTS = (0.0, 0.05, 0.1)
+_KEEPS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+_MODERATION = 20.0
+"""A size is trusted to be off by as much as half of what so many tracks say."""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A log whose truth is known.
+
+    Args:
+        detections: What the detector saw.
+        scene: What is known of the log without looking: clock, recording car.
+        truth: All road users that were there.
+        judged: Given steps and boxes, tells where the truth is known: a log of which only what the
+            camera sees was annotated says nothing of the rest. Everywhere if None.
+    """
+
+    detections: Detections
+    scene: Scene
+    truth: Scene
+    judged: Judged | None = None
+
+
+def fit_profile(
+    examples: Sequence[Example],
+    *,
+    base: Profile | None = None,
+    config: LabelConfig | None = None,
+    on_step: Callable[[int], object] = lambda _: None,
+) -> Profile:
+    """Return what the examples tell of a detector.
+
+    Scores, noise and sizes come from detections beside the truth that they overlap; by how much
+    smoothing may trust its noise, and how far the world drifts, from what brings finished boxes
+    nearest to the truth; the confidence from finished labels; and what is kept from the best HOTA.
+
+    Args:
+        examples: Logs whose truth is known; those that results are reported on must not be among
+            them.
+        base: What is believed before.
+        config: How labels will be made.
+        on_step: Called with 1 after each of the `STEPS` steps.
+
+    Raises:
+        InputError: There is no example, or no detection meets a truth.
+    """
+    if not examples:
+        raise InputError("empty", "a profile needs logs with truth", remedy="give one at least")
+    base, config = base or Profile(), config or LabelConfig()
+    profile = _fit_detections(examples, base)
+    on_step(1)
+    profile = _best(
+        examples, config, [_scale_noise(profile, each) for each in _NOISE_FACTORS], on_step
+    )
+    profile = _best(examples, config, [_set_all(profile, drift=each) for each in _DRIFTS], on_step)
+    finished = [_finish(example, profile, config) for example in examples]
+    evidence = [
+        gather_evidence(tracks, each.detections, profile, sensor=sensor_path(each.scene))
+        for each, tracks in zip(examples, finished, strict=True)
+    ]
+    judged = [_judge(example, tracks) for example, tracks in zip(examples, finished, strict=True)]
+    kinds = [tracks.kind[tracks.chains.track] for tracks in finished]
+    models = fit_confidence(
+        np.concatenate([each[known] for each, (_, known) in zip(evidence, judged, strict=True)]),
+        np.concatenate([overlap[known] > 0.5 for overlap, known in judged]),
+        np.concatenate([each[known] for each, (_, known) in zip(kinds, judged, strict=True)]),
+    )
+    on_step(1)
+    profile = replace(profile, confidence=models)
+    chances = [
+        profile.confidence_of(kind, each) for kind, each in zip(kinds, evidence, strict=True)
+    ]
+    keeps = _best_keeps(examples, finished, chances, [known for _, known in judged])
+    on_step(1)
+    rows = {kind: replace(profile.of(kind), keep=keeps.get(kind, 0.3)) for kind in profile.kinds}
+    return replace(profile, kinds=rows)
+
+
+STEPS = 3 + len(_NOISE_FACTORS) + len(_DRIFTS)
+"""How often `fit_profile` reports."""
+
+
+def _fit_detections(examples: Sequence[Example], base: Profile) -> Profile:
+    """Return the profile with what single detections tell."""
+    parts = [_match_detections(example) for example in examples]
+    error = np.concatenate([part.error for part in parts])
+    kind = np.concatenate([each.detections.kind for each in examples])
+    score = np.concatenate([each.detections.score for each in examples])
+    known = np.concatenate([part.known for part in parts])
+    met = np.isfinite(error[:, 0])
+    if not met.any():
+        raise InputError(
+            "empty",
+            "no detection meets a truth",
+            why=f"{len(kind)} detections in {len(examples)} logs",
+            remedy="see that poses and times of detections and truth agree",
+        )
+    rows = dict(base.kinds)
+    for each in np.unique(kind):
+        mine = kind == each
+        row = base.of(Kind(int(each)))
+        even, slope = _fit_scores(score[mine & known], met[mine & known], row)
+        row = replace(row, even_score=even, score_slope=slope)
+        found = mine & met
+        if found.sum() >= _FEWEST:
+            row = _fit_noise(error[found], np.concatenate([p.range for p in parts])[found], row)
+            tracks = len(
+                np.unique(np.concatenate([p.agent + 10**6 * i for i, p in enumerate(parts)])[found])
+            )
+            row = _fit_size(error[found], tracks, row)
+        rows[Kind(int(each))] = row
+    return replace(base, kinds=rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Matched:
+    """Detections of a log beside the truth: `error` is NaN where there is none."""
+
+    error: Float64[np.ndarray, "row 9"]
+    range: Float64[np.ndarray, " row"]
+    agent: Int64[np.ndarray, " row"]
+    known: Bool[np.ndarray, " row"]
+
+
+def _match_detections(example: Example) -> _Matched:
+    """Return for each detection: x and y ahead and left of the truth, and the rest of the errors.
+
+    Columns: ahead, left, up, heading, log ratios of length, width and height, the error of the
+    length, and the share of it that lies along the line of sight.
+    """
+    seen = example.detections
+    rows = len(seen)
+    agent, boxes, step, kind = _true_boxes(example.truth)
+    compared = compare_boxes(
+        TrackedBoxes(step, agent, boxes), TrackedBoxes(seen.step, np.arange(rows), seen.box)
+    )
+    order = np.argsort(step, kind="stable")
+    truth, row = order[compared.pair_truth], compared.pair_predicted
+    fits = (kind[truth] == seen.kind[row]) & (compared.similarity > _OVERLAP)
+    truth, row, overlap = truth[fits], row[fits], compared.similarity[fits]
+    # The surest pairs are the best overlaps; each detection and each truth belongs to one pair.
+    best = np.argsort(-overlap, kind="stable")
+    best = best[np.sort(np.unique(row[best], return_index=True)[1])]
+    best = best[np.sort(np.unique(truth[best], return_index=True)[1])]
+    truth, row = truth[best], row[best]
+    sensor = sensor_path(example.scene)
+    error = np.full((rows, 9), np.nan)
+    away = np.zeros((rows, 2))
+    if sensor is not None:
+        away = np.nan_to_num(seen.box[:, :2] - sensor[seen.step])
+    true, found = boxes[truth], seen.box[row]
+    off = found[:, :3] - true[:, :3]
+    cos, sin = np.cos(true[:, BoxIndex.HEADING]), np.sin(true[:, BoxIndex.HEADING])
+    along = away[row, 0] * cos + away[row, 1] * sin
+    error[row] = np.column_stack(
+        [
+            off[:, 0] * cos + off[:, 1] * sin,
+            off[:, 1] * cos - off[:, 0] * sin,
+            off[:, 2],
+            np.asarray(wrap_angle(2 * (found[:, 3] - true[:, 3]))) / 2,
+            np.log(found[:, 4:] / true[:, 4:]),
+            found[:, BoxIndex.LENGTH] - true[:, BoxIndex.LENGTH],
+            np.clip(along / 20.0, -1, 1),
+        ]
+    )
+    whose = np.full(rows, -1, np.int64)
+    whose[row] = agent[truth]
+    known = np.ones(rows, bool)
+    if example.judged is not None:
+        known = example.judged(seen.step, seen.box)
+    return _Matched(error, np.hypot(away[:, 0], away[:, 1]), whose, known)
+
+
+def _true_boxes(
+    truth: Scene,
+) -> tuple[
+    Int64[np.ndarray, " box"],
+    Float64[np.ndarray, "box 7"],
+    Int64[np.ndarray, " box"],
+    UInt8[np.ndarray, " box"],
+]:
+    """Return agent, box, step and kind of every true cell but the recording car's."""
+    agents = truth.agents
+    agent, step = np.nonzero(agents.valid)
+    kept = agent != (-1 if truth.ego is None else truth.ego)
+    agent, step = agent[kept], step[kept]
+    boxes = pack_boxes(agents.centre[agent, step], agents.heading[agent, step], agents.size[agent])
+    whole = np.isfinite(boxes).all(axis=1)
+    agent, step = agent[whole], step[whole]
+    return agent, boxes[whole], step, agents.kind[agent]
+
+
+def _fit_scores(
+    score: Float64[np.ndarray, " row"], met: Bool[np.ndarray, " row"], row: KindProfile
+) -> tuple[float, float]:
+    """Return the even score and the slope of a logistic curve from score to being real."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    if not 0 < met.sum() < len(met) or np.ptp(score) == 0:
+        return row.even_score, row.score_slope
+    middle, scale = float(score.mean()), float(score.std())
+    standard = (score - middle) / scale
+    sign = np.where(met, 1.0, -1.0)
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        margin = sign * (at[0] + at[1] * standard)
+        pull = -sign * expit(-margin) / len(sign)
+        value = np.logaddexp(0.0, -margin).mean() + 1e-4 * (at[1] ** 2)
+        return float(value), np.array([pull.sum(), (pull * standard).sum() + 2e-4 * at[1]])
+
+    level, slope = minimize(loss, np.array([0.0, 1.0]), jac=True, method="L-BFGS-B").x
+    slope = max(float(slope), 0.05)
+    return middle - float(level) / slope * scale, slope / scale
+
+
+def _fit_noise(
+    error: Float64[np.ndarray, "row 9"], away: Float64[np.ndarray, " row"], row: KindProfile
+) -> KindProfile:
+    """Return the profile with the noise of place and heading, by medians: tails are another matter."""
+    flat = np.hypot(error[:, 0], error[:, 1]) / np.sqrt(2 * np.log(2))  # Rayleigh's median
+    middle = float(np.median(away))
+    near, far = away <= middle, away > middle
+    low, high = float(np.median(flat[near])), float(np.median(flat[far])) if far.any() else 0.0
+    span = float(away[far].mean() - away[near].mean()) if far.any() else 0.0
+    growth = max((high - low) / span, 0.0) if span > 1.0 else row.noise_growth
+    # What a longer box moves its centre by is told by the slope of one against the other.
+    pull, share = error[:, 7], error[:, 8]
+    anchoring = float(
+        (error[:, 0] * pull * share).sum() / max((pull * share) @ (pull * share), 1e-9)
+    )
+    return replace(
+        row,
+        noise=max(low - growth * float(away[near].mean()), 0.01),
+        noise_growth=growth,
+        height_noise=max(_deviation(error[:, 2]), 0.01),
+        heading_noise=max(_deviation(error[:, 3]), 0.01),
+        size_noise=max(float(np.mean([_deviation(error[:, c]) for c in (4, 5, 6)])), 0.01),
+        anchoring=float(np.clip(anchoring, 0.0, 0.5)),
+    )
+
+
+def _deviation(values: Float64[np.ndarray, " row"]) -> float:
+    return float(1.4826 * np.median(np.abs(values)))
+
+
+def _fit_size(error: Float64[np.ndarray, "row 9"], tracks: int, row: KindProfile) -> KindProfile:
+    ratio = -np.median(error[:, 4:7], axis=0) * tracks / (tracks + _MODERATION)
+    length, width, height = np.exp(ratio).tolist()
+    return replace(row, size_scale=(length, width, height))
+
+
+def _scale_noise(profile: Profile, factor: float) -> Profile:
+    rows = {
+        kind: replace(row, noise=row.noise * factor, noise_growth=row.noise_growth * factor)
+        for kind, row in profile.kinds.items()
+    }
+    # Matching goes by the noise as it is, whatever smoothing makes of it.
+    return replace(profile, kinds=rows, slack=profile.slack / factor)
+
+
+def _set_all(profile: Profile, **values: float) -> Profile:
+    rows = {kind: replace(row, **values) for kind, row in profile.kinds.items()}
+    return replace(profile, kinds=rows)
+
+
+def _best(
+    examples: Sequence[Example],
+    config: LabelConfig,
+    profiles: Sequence[Profile],
+    on_step: Callable[[int], object],
+) -> Profile:
+    """Return the profile whose finished boxes overlap the truth most, where they meet it at all."""
+    merits = []
+    for profile in profiles:
+        overlaps = [_judge(example, _finish(example, profile, config))[0] for example in examples]
+        overlap = np.concatenate(overlaps)
+        merits.append(float(np.maximum(overlap - _OVERLAP, 0.0).sum()))
+        on_step(1)
+    return profiles[int(np.argmax(merits))]
+
+
+def _finish(example: Example, profile: Profile, config: LabelConfig) -> Tracks:
+    seen, sensor = example.detections, sensor_path(example.scene)
+    track = associate(seen, profile, sensor=sensor, prices=config.prices)
+    return refine(seen, track, profile, sensor=sensor, reach=config.reach_steps(seen.clock.dt))
+
+
+def _judge(
+    example: Example, tracks: Tracks
+) -> tuple[Float64[np.ndarray, " cell"], Bool[np.ndarray, " cell"]]:
+    """Return how much each cell overlaps a truth of its kind, and whether that is known."""
+    chains = tracks.chains
+    agent, boxes, step, kind = _true_boxes(example.truth)
+    own = tracks.boxes()
+    compared = compare_boxes(
+        TrackedBoxes(step, agent, boxes), TrackedBoxes(chains.step, chains.track, own)
+    )
+    truth = np.argsort(step, kind="stable")[compared.pair_truth]
+    cell = np.argsort(chains.step, kind="stable")[compared.pair_predicted]
+    fits = kind[truth] == tracks.kind[chains.track[cell]]
+    overlap = np.zeros(chains.cells)
+    np.maximum.at(overlap, cell[fits], compared.similarity[fits])
+    known = np.ones(chains.cells, bool)
+    if example.judged is not None:
+        known = example.judged(chains.step, own)
+    return overlap, known
+
+
+def _best_keeps(
+    examples: Sequence[Example],
+    finished: Sequence[Tracks],
+    chances: Sequence[Float64[np.ndarray, " cell"]],
+    known: Sequence[Bool[np.ndarray, " cell"]],
+) -> Mapping[Kind, float]:
+    """Return for each kind the confidence from which on labels are worth keeping: the best HOTA."""
+    keeps = {}
+    present = np.unique(np.concatenate([tracks.kind for tracks in finished]))
+    for kind in present:
+        merits = []
+        for keep in _KEEPS:
+            total = None
+            for example, tracks, chance, sure in zip(
+                examples, finished, chances, known, strict=True
+            ):
+                chains = tracks.chains
+                cells = (tracks.kind[chains.track] == kind) & sure & (chance >= keep)
+                agent, boxes, step, kinds = _true_boxes(example.truth)
+                true = kinds == kind
+                compared = compare_boxes(
+                    TrackedBoxes(step[true], agent[true], boxes[true]),
+                    TrackedBoxes(chains.step[cells], chains.track[cells], tracks.boxes()[cells]),
+                )
+                part = score_hota(compared)
+                total = part if total is None else total + part
+            merit = float("nan") if total is None else total.summarise()["HOTA"]
+            merits.append(-1.0 if np.isnan(merit) else merit)
+        if max(merits) > 0:
+            keeps[Kind(int(kind))] = _KEEPS[int(np.argmax(merits))]
+    return keeps
