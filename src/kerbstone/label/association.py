@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float64, Int64
 
@@ -15,14 +17,33 @@ _ROUNDS = 3
 """Tracks that are not yet whole need not be smoothed to the end."""
 
 
+@dataclass(frozen=True, eq=False)
+class Association:
+    """Which detections are of one road user.
+
+    Args:
+        track: Road user of each detection, numbered from 0; -1 for what is a double.
+        online: The same as the online pass alone had it.
+        joined: Number of gaps over which tracklets were joined.
+        doubles: Number of tracklets that stood in the place of another one, and became one with it.
+        released: Number of detections that did not touch where the rest of their tracklet was.
+    """
+
+    track: Int64[np.ndarray, " row"]
+    online: Int64[np.ndarray, " row"]
+    joined: int
+    doubles: int
+    released: int
+
+
 def associate(
     detections: Detections,
     profile: Profile,
     *,
     sensor: Float64[np.ndarray, "time 2"] | None = None,
     prices: LinkPrices | None = None,
-) -> Int64[np.ndarray, " row"]:
-    """Return the road user of each detection, numbered from 0; -1 for what is a double.
+) -> Association:
+    """Return which detections are of one road user.
 
     The online pass gives tracklets. Detections that do not even touch where the rest of their
     tracklet says it was are let go, tracklets that stand in one another's place become one, and
@@ -36,47 +57,42 @@ def associate(
         prices: What joining costs.
     """
     prices = prices or LinkPrices()
-    track = track_online(detections, profile.matching, sensor=sensor)
-    tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
-    track = _let_go(detections, track, tracks)
+    online = track_online(detections, profile.matching, sensor=sensor)
+    tracks = refine(detections, online, profile, sensor=sensor, rounds=_ROUNDS)
+    track, released = _let_go(detections, online, tracks)
+    joined = doubles = 0
     for _ in range(2):
         tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
-        track = _join(detections, track, tracks, profile, prices)
-    return track
+        same = find_doubles(tracks, profile)
+        following = link(tracks, profile, prices, detections.clock.dt)
+        track = _join(detections, track, profile, same, following)
+        joined, doubles = joined + len(following[0]), doubles + len(same[0])
+    return Association(track, online, joined, doubles, released)
 
 
 def _let_go(
     detections: Detections, track: Int64[np.ndarray, " row"], tracks: Tracks
-) -> Int64[np.ndarray, " row"]:
+) -> tuple[Int64[np.ndarray, " row"], int]:
     """Give each detection that does not touch its track's box a track of its own."""
     boxes = bev_boxes(tracks.boxes())[tracks.cell]
     apart = bev_iou(boxes, bev_boxes(detections.box[tracks.row])) <= 0
     rows = tracks.row[apart]
     track = track.copy()
     track[rows] = track.max(initial=-1) + 1 + np.arange(len(rows))
-    return _renumber(track)
+    return _renumber(track), len(rows)
 
 
 def _join(
     detections: Detections,
     track: Int64[np.ndarray, " row"],
-    tracks: Tracks,
     profile: Profile,
-    prices: LinkPrices,
+    *pairs: tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]],
 ) -> Int64[np.ndarray, " row"]:
-    """Make one of tracks that follow one another or stand in one another's place.
-
-    Where both were seen at a step, the surer detection counts.
-    """
-    one, other, _ = find_doubles(tracks)
-    alike = np.isfinite(profile.strangeness[tracks.kind[one], tracks.kind[other]])
-    before, after = link(tracks, profile, prices, detections.clock.dt)
-    group = group_tracks(
-        np.concatenate([one[alike], before]),
-        np.concatenate([other[alike], after]),
-        len(tracks.kind),
-    )
-    track = np.where(track >= 0, group[track], -1)
+    """Make one of pairs of tracks; where both were seen at a step, the surer detection counts."""
+    one = np.concatenate([pair[0] for pair in pairs])
+    other = np.concatenate([pair[1] for pair in pairs])
+    group = group_tracks(one, other, int(track.max(initial=-1)) + 1)
+    track = np.where(track >= 0, group[track], -1) if len(group) else track
     real = profile.reality(detections.kind, detections.score)
     order = np.lexsort((-real, detections.step, track))
     again = np.zeros(len(track), bool)

@@ -94,7 +94,7 @@ def fit_profile(
         np.concatenate([each[known] for each, (_, known) in zip(kinds, judged, strict=True)]),
     )
     on_step(1)
-    profile = replace(profile, confidence=models)
+    profile = replace(_fit_spread(examples, finished, profile), confidence=models)
     chances = [
         profile.confidence_of(kind, each) for kind, each in zip(kinds, evidence, strict=True)
     ]
@@ -310,8 +310,10 @@ def _best(
 
 def _finish(example: Example, profile: Profile, config: LabelConfig) -> Tracks:
     seen, sensor = example.detections, sensor_path(example.scene)
-    track = associate(seen, profile, sensor=sensor, prices=config.prices)
-    return refine(seen, track, profile, sensor=sensor, reach=config.reach_steps(seen.clock.dt))
+    found = associate(seen, profile, sensor=sensor, prices=config.prices)
+    return refine(
+        seen, found.track, profile, sensor=sensor, reach=config.reach_steps(seen.clock.dt)
+    )
 
 
 def _judge(
@@ -333,6 +335,52 @@ def _judge(
     if example.judged is not None:
         known = example.judged(chains.step, own)
     return overlap, known
+
+
+def _fit_spread(
+    examples: Sequence[Example], finished: Sequence[Tracks], profile: Profile
+) -> Profile:
+    """Return the profile with how many times its own estimate the error of a finished place is.
+
+    Errors that last from step to step are not told apart from motion, so what smoothing believes
+    of its own error is too little.
+    """
+    ratio, kind = [np.zeros(0)], [np.zeros(0, np.uint8)]
+    for example, tracks in zip(examples, finished, strict=True):
+        truth, cell, agents, boxes = _overlapping(example, tracks)
+        own = tracks.chains.track[cell]
+        kept = agents[truth] == tracks.kind[own]
+        off = tracks.place[cell, :2] - boxes[truth, :2]
+        ratio.append((np.abs(off) / tracks.std[cell, :2]).mean(axis=1)[kept])
+        kind.append(tracks.kind[own][kept])
+    ratios, kinds = np.concatenate(ratio), np.concatenate(kind)
+    rows = dict(profile.kinds)
+    for each, row in profile.kinds.items():
+        mine = ratios[kinds == each]
+        if len(mine) >= _FEWEST:
+            # The mean of two absolute values has its median at 0.76 standard deviations.
+            rows[each] = replace(row, spread=max(float(np.median(mine)) / 0.76, 0.1))
+    return replace(profile, kinds=rows)
+
+
+def _overlapping(
+    example: Example, tracks: Tracks
+) -> tuple[
+    Int64[np.ndarray, " pair"],
+    Int64[np.ndarray, " pair"],
+    UInt8[np.ndarray, " box"],
+    Float64[np.ndarray, "box 7"],
+]:
+    """Return true boxes and cells that overlap, with the kind and the box of all true ones."""
+    chains = tracks.chains
+    agent, boxes, step, kind = _true_boxes(example.truth)
+    compared = compare_boxes(
+        TrackedBoxes(step, agent, boxes), TrackedBoxes(chains.step, chains.track, tracks.boxes())
+    )
+    near = compared.similarity > _OVERLAP
+    truth = np.argsort(step, kind="stable")[compared.pair_truth[near]]
+    cell = np.argsort(chains.step, kind="stable")[compared.pair_predicted[near]]
+    return truth, cell, kind, boxes
 
 
 def _best_keeps(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 
-from kerbstone.label.association import associate
+from kerbstone.label.association import Association, associate
 from kerbstone.label.evidence import gather_evidence
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.linking import LinkPrices
@@ -45,8 +45,8 @@ def label_detections(
     config: LabelConfig | None = None,
     *,
     names: Shaped[np.ndarray, " row"] | None = None,
-) -> Labels:
-    """Return the labels of a log.
+) -> tuple[Labels, Association]:
+    """Return the labels of a log, and which detections they were made of.
 
     Args:
         detections: What the detector saw.
@@ -58,9 +58,9 @@ def label_detections(
     """
     config = config or LabelConfig()
     sensor = sensor_path(scene)
-    track = associate(detections, profile, sensor=sensor, prices=config.prices)
+    found = associate(detections, profile, sensor=sensor, prices=config.prices)
     reach = config.reach_steps(detections.clock.dt)
-    tracks = refine(detections, track, profile, sensor=sensor, reach=reach)
+    tracks = refine(detections, found.track, profile, sensor=sensor, reach=reach)
     evidence = gather_evidence(tracks, detections, profile, sensor=sensor)
     kind = tracks.kind[tracks.chains.track]
     confidence = profile.confidence_of(kind, evidence)
@@ -77,13 +77,13 @@ def label_detections(
         place=tracks.place,
         heading=tracks.heading,
         velocity=tracks.velocity,
-        std=tracks.std,
+        std=tracks.std * profile.table["spread"][kind][:, None],
         confidence=confidence,
         provenance=_tell_provenance(tracks),
         row=source,
     )
     least = profile.table["keep"][kind] if config.keep is None else config.keep
-    return labels.select(confidence >= least)
+    return labels.select(confidence >= least), found
 
 
 def sensor_path(scene: Scene) -> Float64[np.ndarray, "time 2"] | None:

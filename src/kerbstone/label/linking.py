@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.spatial import KDTree
 
 from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks
@@ -189,17 +190,15 @@ def _best_followers(
 
 
 def find_doubles(
-    tracks: Tracks, *, overlap: float = 0.25, share: float = 0.5
-) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"], Float64[np.ndarray, " pair"]]:
+    tracks: Tracks, profile: Profile, *, overlap: float = 0.25, share: float = 0.5
+) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
     """Return pairs of tracks that stand in one another's place for most of their common time.
 
     Args:
         tracks: All tracks.
+        profile: Which kinds may be taken for one another; only such can be one road user.
         overlap: Least intersection over union, seen from above, of boxes in the same place.
         share: Least share of their common steps at which they are.
-
-    Returns:
-        The two tracks of each pair, and at how many steps they are in the same place.
     """
     one, other = _near_cells(tracks)
     boxes = bev_boxes(tracks.boxes())
@@ -208,26 +207,25 @@ def find_doubles(
     count = len(tracks.kind)
     pair = track[one[same]] * count + track[other[same]]
     pair, steps = np.unique(pair, return_counts=True)
-    first, second = pair // count, pair % count
+    first, second = pair // max(count, 1), pair % max(count, 1)
     begin = np.maximum(tracks.chains.first[first], tracks.chains.first[second])
     ends = tracks.chains.first + tracks.chains.length
     common = np.minimum(ends[first], ends[second]) - begin
     kept = steps >= share * common
-    return first[kept], second[kept], steps[kept].astype(np.float64)
+    kept &= np.isfinite(profile.strangeness[tracks.kind[first], tracks.kind[second]])
+    return first[kept], second[kept]
 
 
 def _near_cells(
     tracks: Tracks,
 ) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
     """Return pairs of cells of one step whose centres are closer than both are long."""
-    from scipy.spatial import cKDTree
-
     step = tracks.chains.step
     length = tracks.size[tracks.chains.track, 0]
     # Steps far apart along a third axis, so that one tree holds them all.
     reach = float(np.quantile(length, 0.99)) if len(length) else 1.0
     points = np.column_stack([tracks.place[:, :2], step * 4.0 * reach])
-    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray").astype(np.int64)
+    pairs = KDTree(points).query_pairs(reach, output_type="ndarray").astype(np.int64)
     away = np.hypot(*(tracks.place[pairs[:, 0], :2] - tracks.place[pairs[:, 1], :2]).T)
     near = away < (length[pairs[:, 0]] + length[pairs[:, 1]]) / 2
     pairs = np.sort(pairs[near], axis=1)

@@ -132,7 +132,8 @@ class _Running:
         """Move all tracks to a step; end those that were not seen for too long."""
         unseen = (step - self._seen) * self._dt
         limit = np.where(self._hits > 1, self._profile.lifetime, self._profile.trial)
-        alive = unseen <= limit + 1e-9
+        # Whatever the rate, everything lives to the next step.
+        alive = unseen <= np.maximum(limit, self._dt) + 1e-9
         if not alive.all():
             for name in (
                 "number",

@@ -34,6 +34,7 @@ class KindProfile:
             measured well and the far one guessed, 0 where the centre itself is measured.
         drift: How far the world itself wanders in a second, by errors of the recording car's
             poses, as seen by what stands [m].
+        spread: How many times what smoothing believes of its own error the true one is.
         keep: Labels of a lower confidence are left out.
         even_score: Score at which a detection is as likely real as not.
         score_slope: How fast the log odds of being real grow with the score.
@@ -50,6 +51,7 @@ class KindProfile:
     size_scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
     anchoring: float = 0.0
     drift: float = 0.0
+    spread: float = 1.0
     keep: float = 0.4
     even_score: float = 0.5
     score_slope: float = 6.0

@@ -38,7 +38,8 @@ class Tracks:
         place: Centre of each cell [m].
         heading: Heading of each cell, not wrapped [rad].
         velocity: Velocity of each cell in x and y [m/s].
-        std: Standard deviation of x, y, z and heading of each cell [m, m, m, rad].
+        std: Standard deviation of x, y, z and heading of each cell, as smoothing believes [m, m, m,
+            rad].
         course: State of each cell, as the motion model has it.
         row: Detection of each measurement, by track and step: a row of the detections.
         cell: Its cell.
