@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from kerbstone.app import choice_commands, coverage_commands, finding_commands, search_commands
+from kerbstone.app import (
+    choice_commands,
+    coverage_commands,
+    finding_commands,
+    label_commands,
+    search_commands,
+)
 from kerbstone.app.options import JsonOption, StoreOption, parse_workers
 from kerbstone.app.terminal import (
     count_of,
@@ -334,6 +340,7 @@ ALL = (
     *search_commands.ALL,
     *choice_commands.ALL,
     *coverage_commands.ALL,
+    *label_commands.ALL,
     *(runs, formats, doctor),
 )
 

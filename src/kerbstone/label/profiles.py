@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.label.confidence import Confidence
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.scene import Kind
+
+if TYPE_CHECKING:
+    from kerbstone.formats.detections import DetectionSource
 
 _FOLDER = resources.files("kerbstone.label") / "profiles_built_in"
 _TABLES = {"kinds", "confidence"}
@@ -63,6 +66,25 @@ def read_profile(name: str | Path) -> Profile:
     return _to_profile(values, str(name))
 
 
+def profile_bytes(name: str | Path) -> bytes:
+    """Return what changes when a profile does.
+
+    Raises:
+        InputError: There is no such profile, or it is malformed.
+    """
+    profile = read_profile(name)
+    return repr(_lines(profile)).encode()
+
+
+def profile_for(source: DetectionSource) -> str:
+    """Return the name of the profile that fits where detections come from."""
+    if source.format == "kitti":
+        return "kitti-pointrcnn"
+    if source.store is not None and source.store.scene(source.log).source.simulated:
+        return "simulated"
+    return "default"
+
+
 def write_profile(profile: Profile, path: Path, *, about: str = "") -> None:
     """Write a profile as TOML.
 
@@ -73,18 +95,22 @@ def write_profile(profile: Profile, path: Path, *, about: str = "") -> None:
     """
     from kerbstone.formats.stage import writing_whole
 
-    lines = [f"# {line}" for line in about.splitlines()]
-    lines += [f"{name} = {_text(getattr(profile, name))}" for name in _own_fields()]
+    lines = [f"# {line}" for line in about.splitlines()] + _lines(profile)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing_whole(path) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _lines(profile: Profile) -> list[str]:
+    lines = [f"{name} = {_text(getattr(profile, name))}" for name in _own_fields()]
     for kind, row in sorted(profile.kinds.items()):
         lines += ["", f"[kinds.{kind.name.lower()}]"]
         lines += [f"{each.name} = {_text(getattr(row, each.name))}" for each in fields(row)]
     for kind, model in sorted(profile.confidence.items()):
         lines += ["", f"[confidence.{kind.name.lower()}]"]
         lines += [f"{name} = {_text(values)}" for name, values in model.to_dict().items()]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with writing_whole(path) as part:
-        part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return lines
 
 
 def _own_fields() -> list[str]:
@@ -110,7 +136,7 @@ def _to_profile(values: Mapping[str, Any], where: str) -> Profile:
     for name, table in _tables(values, "kinds", where):
         place = f"{where}, kinds.{name}"
         _refuse_unknown(table, known, place)
-        row = {
+        row: dict[str, Any] = {
             key: _triple(value, f"{place}.{key}")
             if key == "size_scale"
             else _number(value, f"{place}.{key}")
@@ -122,9 +148,7 @@ def _to_profile(values: Mapping[str, Any], where: str) -> Profile:
     return Profile(kinds=rows, confidence=models, **own)
 
 
-def _tables(
-    values: Mapping[str, Any], key: str, where: str
-) -> list[tuple[str, Mapping[str, Any]]]:
+def _tables(values: Mapping[str, Any], key: str, where: str) -> list[tuple[str, Mapping[str, Any]]]:
     tables = values.get(key, {})
     if not isinstance(tables, Mapping):
         raise InputError("config", f"`{key}` holds a table for each kind", where=where)

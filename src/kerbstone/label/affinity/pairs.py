@@ -98,8 +98,8 @@ def describe_pairs(
     told[:, PairIndex.SPEED] = np.log1p(pace)[track]
     told[:, PairIndex.FRESH] = (tracks.hits == 1)[track]
     told[:, PairIndex.WHEELED] = wheeled[track]
-    told[:, PairIndex.CROWD] = np.log(np.bincount(track))[track]
-    told[:, PairIndex.RIVALS] = np.log(np.bincount(row))[row]
+    told[:, PairIndex.CROWD] = np.log(np.bincount(track)[track])
+    told[:, PairIndex.RIVALS] = np.log(np.bincount(row)[row])
     return told
 
 

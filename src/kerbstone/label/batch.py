@@ -1,0 +1,415 @@
+"""Labels of many logs: in parallel, each log committed on its own, so that a stop loses nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kerbstone.errors import InputError, KerbstoneError
+from kerbstone.label.association import Association
+from kerbstone.label.behaviours import behaviour_rows, check_behaviours, label_behaviours
+from kerbstone.label.labelling import LabelConfig, label_detections
+from kerbstone.label.labels import Labels, Provenance
+from kerbstone.label.profiles import profile_bytes, profile_for, read_profile
+from kerbstone.scene import Scene
+from kerbstone.store import Store, parallel_map
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from kerbstone.formats.detections import DetectedLog, DetectionSource
+
+_STRETCH = 6000
+"""A scene of labels has so many steps at most; a longer log becomes several."""
+BINS = 10
+"""Bins of the histogram of confidences, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class LogLabels:
+    """What became of one log.
+
+    Args:
+        name: Name of the log.
+        steps: Its time steps.
+        detections: Detections that were used.
+        rejected: Rows that were none: NaN, no size, repeated or out of time.
+        tracks: Finished tracks.
+        online: Tracks that the online pass had made of the same detections.
+        joined: Gaps over which tracklets were joined.
+        doubles: Tracklets that became one with another in their place.
+        released: Detections that were taken out of tracks that they did not fit.
+        cells: Labels by where they come from.
+        histogram: Labels by confidence, in `BINS` equal bins.
+        behaviours: Named scenarios that hold, and how often.
+        seconds: Time spent on it [s].
+        is_known: Whether the store held these very labels already.
+        files: Result files that were written.
+        error: Why it could not be labelled.
+    """
+
+    name: str
+    steps: int = 0
+    detections: int = 0
+    rejected: int = 0
+    tracks: int = 0
+    online: int = 0
+    joined: int = 0
+    doubles: int = 0
+    released: int = 0
+    cells: dict[str, int] = field(default_factory=dict)
+    histogram: tuple[int, ...] = (0,) * BINS
+    behaviours: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    is_known: bool = False
+    files: tuple[Path, ...] = ()
+    error: KerbstoneError | None = None
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """What a labelling did.
+
+    Args:
+        logs: One result per log.
+        profile: Name of the profile by which each was labelled.
+        seconds: Wall time [s].
+        run: Id of the run in the store's `runs` table.
+    """
+
+    logs: tuple[LogLabels, ...]
+    profile: str
+    seconds: float
+    run: str = ""
+
+    @property
+    def failed(self) -> tuple[LogLabels, ...]:
+        """Logs that could not be labelled."""
+        return tuple(log for log in self.logs if log.error is not None)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The counts, as they are kept with the run and printed by `--json`."""
+        names = ("steps", "detections", "rejected", "tracks", "online", "joined", "doubles")
+        counts: dict[str, float] = {
+            name: sum(getattr(log, name) for log in self.logs) for name in names
+        }
+        counts |= {
+            f"cells_{each.name.lower()}": sum(
+                log.cells.get(each.name.lower(), 0) for log in self.logs
+            )
+            for each in (Provenance.DETECTED, Provenance.INTERPOLATED, Provenance.EXTRAPOLATED)
+        }
+        work = sum(log.seconds for log in self.logs)
+        return {
+            "logs": len(self.logs),
+            "known": sum(log.is_known for log in self.logs),
+            "failed": len(self.failed),
+            **counts,
+            "seconds": round(self.seconds, 3),
+            "frames_per_s": round(counts["steps"] / work, 1) if work else 0.0,
+        }
+
+    def histogram(self) -> list[int]:
+        """Return the number of labels by confidence, in `BINS` equal bins."""
+        return np.sum([log.histogram for log in self.logs] or [(0,) * BINS], axis=0).tolist()
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written beside the store.
+
+    Args:
+        format: Format of result files: "kitti", "nuscenes", "av2" or "table"; none if empty.
+        folder: Their folder.
+        behaviours: Named scenarios that finished tracks are searched for, or "all".
+    """
+
+    format: str = ""
+    folder: Path = Path()
+    behaviours: tuple[str, ...] = ()
+
+
+def label(
+    sources: Sequence[DetectionSource],
+    store: str | Path,
+    *,
+    profile: str | Path = "auto",
+    config: LabelConfig | None = None,
+    output: Output | None = None,
+    workers: int | str = 1,
+    skip_bad: bool = False,
+    on_start: Callable[[int], object] = lambda _: None,
+    on_result: Callable[[LogLabels], object] = lambda _: None,
+) -> LabelReport:
+    """Label logs and write their finished tracks into a store, which is made if it is not there.
+
+    Every log is committed on its own: a run that was stopped goes on where it was, and a log whose
+    detections, profile and configuration are unchanged is passed over. The store holds a scene for
+    each log (several for one of more than ten minutes at 10 Hz), whose agents are the labels, and
+    beside it the table `label_cells`: how sure each cell is, how exact, and where it comes from.
+
+    Args:
+        sources: Detections, as `find_detections` or `stored_detections` finds them.
+        store: Folder or URI of the store that gets the labels; not that of the truth.
+        profile: What is known of the detector: a name, a file, or "auto" for what fits the format.
+        config: How labels are made.
+        output: What else is written.
+        workers: Processes that label logs at the same time, or "ray".
+        skip_bad: Go on after a log that cannot be labelled; it is listed in the report.
+        on_start: Called with the number of logs.
+        on_result: Called with the result of each log as it is done.
+
+    Raises:
+        InputError: There is nothing to label, the profile is malformed, the store holds other
+            scenes of the same names, or a log cannot be labelled and `skip_bad` is not set. What
+            was labelled before stays.
+    """
+    started = time.monotonic()
+    config, output = config or LabelConfig(), output or Output()
+    chosen = _check(sources, store, profile, output)
+    on_start(len(sources))
+    target = Store.create(str(store))
+    results: list[LogLabels] = []
+
+    def keep(name: str, outcome: LogLabels | KerbstoneError) -> None:
+        failed = isinstance(outcome, KerbstoneError)
+        result = LogLabels(name, error=outcome) if failed else outcome
+        results.append(result)
+        on_result(result)
+        if failed and not skip_bad:
+            raise _stopped_at(outcome, name)
+
+    def report() -> LabelReport:
+        return LabelReport(tuple(results), chosen, time.monotonic() - started, run.id)
+
+    settings = {
+        "profile": chosen,
+        "config": asdict(config),
+        "format": output.format,
+        "behaviours": list(output.behaviours),
+    }
+    places = [source.where for source in sources]
+    with target.run(command="label", config=settings, inputs=places) as run:
+        try:
+            fresh: list[_Work] = []
+            for source in sources:
+                job = _Work(source, target.uri, chosen, config, output, run.id)
+                outcome = _plan(job, target)
+                if isinstance(outcome, _Work):
+                    fresh.append(outcome)
+                else:
+                    keep(source.name, outcome)
+            for job, outcome in parallel_map(_label_log, fresh, workers=workers):
+                keep(job.source.name, outcome)
+        finally:
+            run.metrics.update(report().metrics)
+        if report().failed:
+            run.outcome = "partial"
+    _join_files(results, output)
+    return report()
+
+
+def _check(
+    sources: Sequence[DetectionSource], store: str | Path, profile: str | Path, output: Output
+) -> str:
+    """Return the profile to use, after a look at what can be wrong before any log is read."""
+    if not sources:
+        raise InputError("empty", "there are no detections to label")
+    check_behaviours(output.behaviours)
+    for source in sources:
+        if source.store is not None and Path(source.store.uri).resolve() == Path(store).resolve():
+            raise InputError(
+                "usage",
+                "labels would replace the scenes that the detections are of",
+                where=str(store),
+                remedy="give another store with --out",
+            )
+    chosen = profile_for(sources[0]) if str(profile) == "auto" else str(profile)
+    read_profile(chosen)
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Work:
+    source: DetectionSource
+    store: str
+    profile: str
+    config: LabelConfig
+    output: Output
+    run: str
+    mark: str = ""
+
+
+def _plan(work: _Work, store: Store) -> _Work | LogLabels | KerbstoneError:
+    """Return the work that a log needs, or what is known of it without reading it."""
+    try:
+        mark = _mark(work)
+    except KerbstoneError as error:
+        return error
+    if store.fingerprints().get(work.source.name) == mark:
+        return LogLabels(work.source.name, is_known=True)
+    return replace(work, mark=mark)
+
+
+def _mark(work: _Work) -> str:
+    """Return a mark that changes when anything does that the labels follow from."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(version("kerbstone").encode())
+    digest.update(profile_bytes(work.profile))
+    said = [
+        asdict(work.config),
+        work.output.format,
+        str(work.output.folder),
+        work.output.behaviours,
+    ]
+    digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+    for file in work.source.files:
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise InputError(
+                "missing-file", "a file of the log is gone", where=str(file), why=str(error)
+            ) from error
+        digest.update(os.fsencode(file) + f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    if work.source.store is not None:
+        road = work.source.store
+        (part,) = road.parts([work.source.log])
+        digest.update(f"{road.uri}\0{work.source.table}\0{work.source.log}\0{part}".encode())
+    return digest.hexdigest()
+
+
+def _label_log(work: _Work) -> LogLabels:
+    """Label one log and commit it; runs in a worker process."""
+    from kerbstone.formats.detections import read_detections
+
+    started = time.monotonic()
+    store = Store.open(work.store)
+    log = read_detections(work.source)
+    labels, found = label_detections(
+        log.detections, log.scene, read_profile(work.profile), work.config, names=log.labels
+    )
+    result = _count(log, labels, found)
+    behaviours: list[dict[str, Any]] = []
+    cells: list[pa.Table] = []
+    files: list[Path] = []
+
+    def scenes() -> Iterator[Scene]:
+        for scene, part in _stretches(labels, work):
+            if work.output.behaviours:
+                matches = label_behaviours(scene, work.output.behaviours)
+                behaviours.extend(behaviour_rows(scene, matches))
+            if work.output.format:
+                files.extend(_write_files(scene, part, work.output))
+            cells.append(_cell_table(scene, part))
+            yield scene
+        import pyarrow as pa
+
+        # Before the store commits the scenes, so that all appear together.
+        store.put_rows("label_cells", pa.concat_tables(cells), log=log.name, run=work.run)
+        if behaviours:
+            rows = pa.Table.from_pylist(behaviours)
+            store.put_rows("behaviours", rows, log=log.name, run=work.run)
+
+    store.add(scenes(), log=log.name, fingerprint=work.mark, run=work.run)
+    names = [row["behaviour"] for row in behaviours]
+    return replace(
+        result,
+        behaviours={name: names.count(name) for name in dict.fromkeys(names)},
+        files=tuple(files),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _count(log: DetectedLog, labels: Labels, found: Association) -> LogLabels:
+    confidence = np.clip(labels.confidence, 0.0, 1.0 - 1e-9)
+    return LogLabels(
+        name=log.name,
+        steps=log.scene.clock.steps,
+        detections=len(log.detections),
+        rejected=log.rejects.total,
+        tracks=len(labels.ids),
+        online=len(np.unique(found.online)),
+        joined=found.joined,
+        doubles=found.doubles,
+        released=found.released,
+        cells=labels.count(),
+        histogram=tuple(np.bincount((confidence * BINS).astype(np.int64), minlength=BINS).tolist()),
+    )
+
+
+def _stretches(labels: Labels, work: _Work) -> Iterator[tuple[Scene, Labels]]:
+    """Give the scenes that a log's labels are written as."""
+    steps = labels.scene.clock.steps
+    for first in range(0, steps, _STRETCH):
+        scene, part = labels.to_scene(first, min(_STRETCH, steps - first))
+        name, log = work.source.name, scene.source.log
+        if steps > _STRETCH:
+            name, log = f"{name}/{first // _STRETCH:03d}", f"{log}-{first // _STRETCH:03d}"
+        said = {"profile": work.profile, "detections": work.source.where}
+        source = replace(
+            scene.source,
+            log=log,
+            derived=tuple(dict.fromkeys((*scene.source.derived, "labels"))),
+            extra={**scene.source.extra, "labels": said},
+        )
+        yield replace(scene, id=name, source=source), part
+
+
+def _cell_table(scene: Scene, part: Labels) -> pa.Table:
+    import pyarrow as pa
+
+    ids = np.array(part.ids, object)
+    columns: dict[str, Any] = {
+        "scene_id": pa.array([scene.id] * len(part), pa.string()),
+        "agent": pa.array(ids[part.agent] if len(part) else [], pa.string()),
+        "time_ns": scene.clock.times_ns[part.step],
+        "confidence": part.confidence,
+        "provenance": part.provenance,
+        "detection": part.row,
+    }
+    for column, name in enumerate(("x", "y", "z", "heading")):
+        columns[f"std_{name}"] = part.std[:, column]
+    return pa.table(columns)
+
+
+def _write_files(scene: Scene, part: Labels, output: Output) -> list[Path]:
+    from kerbstone.formats.detections import write_tracks
+
+    own = len(scene.agents) - len(part.ids)
+    score = np.full(scene.agents.valid.shape, np.nan)
+    score[:own] = 1.0
+    # Evaluators rank whole tracks, by the mean of what is written.
+    count = np.bincount(part.agent, minlength=len(part.ids))
+    mean = np.bincount(part.agent, part.confidence, minlength=len(part.ids)) / np.maximum(count, 1)
+    score[own:] = mean[:, None]
+    return write_tracks(scene, score, output.folder, format=output.format)
+
+
+def _join_files(results: Sequence[LogLabels], output: Output) -> None:
+    """Make one file of those of all logs, for evaluators that want that."""
+    if output.format not in {"nuscenes", "av2"}:
+        return
+    from kerbstone.formats.detections import join_tracks
+
+    files = [file for result in results for file in result.files]
+    if files:
+        suffix = files[0].suffix
+        join_tracks(files, output.folder / f"tracks{suffix}", format=output.format)
+
+
+def _stopped_at(error: KerbstoneError, name: str) -> KerbstoneError:
+    """Return the error with what to do about the other logs."""
+    ways = "--skip-bad goes on with the other logs; what was labelled so far is kept"
+    remedy = f"{error.remedy}; {ways}" if error.remedy else ways
+    where = error.where if name in error.where else f"{name}: {error.where}"
+    return type(error)(error.code, error.what, where=where, why=error.why, remedy=remedy)
