@@ -124,7 +124,7 @@ def label(
         from kerbstone.app.label_page import label_page
 
         with writing_file(page, flag="--html"):
-            page.write_text(label_page(report, sources, out), encoding="utf-8")
+            page.write_text(label_page(report, sources, out, settings), encoding="utf-8")
     _print_report(report, out, output.folder if format else None, as_json=as_json)
     tell_page(page, open_page=open_page)
     if report.failed:
@@ -263,8 +263,9 @@ def _print_counts(report: LabelReport, out: str, files: Path | None) -> None:
             [
                 {"what": "tracks", "count": counts["tracks"], "of": "finished"},
                 {"what": "", "count": counts["online"], "of": "by the online pass alone"},
-                {"what": "gaps", "count": counts["joined"], "of": "joined over"},
-                {"what": "doubles", "count": counts["doubles"], "of": "made one with another"},
+                {"what": "", "count": counts["joined"], "of": "joined to others"},
+                {"what": "", "count": counts["split"], "of": "split off"},
+                {"what": "", "count": counts["extended"], "of": "extended"},
                 {"what": "labels", "count": counts["cells_detected"], "of": "detected"},
                 {"what": "", "count": counts["cells_interpolated"], "of": "between detections"},
                 {"what": "", "count": counts["cells_extrapolated"], "of": "beyond detections"},

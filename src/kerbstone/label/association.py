@@ -24,16 +24,10 @@ class Association:
     Args:
         track: Road user of each detection, numbered from 0; -1 for what is a double.
         online: The same as the online pass alone had it.
-        joined: Number of gaps over which tracklets were joined.
-        doubles: Number of tracklets that stood in the place of another one, and became one with it.
-        released: Number of detections that did not touch where the rest of their tracklet was.
     """
 
     track: Int64[np.ndarray, " row"]
     online: Int64[np.ndarray, " row"]
-    joined: int
-    doubles: int
-    released: int
 
 
 def associate(
@@ -59,27 +53,25 @@ def associate(
     prices = prices or LinkPrices()
     online = track_online(detections, profile.matching, sensor=sensor)
     tracks = refine(detections, online, profile, sensor=sensor, rounds=_ROUNDS)
-    track, released = _let_go(detections, online, tracks)
-    joined = doubles = 0
+    track = _let_go(detections, online, tracks)
     for _ in range(2):
         tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
         same = find_doubles(tracks, profile)
         following = link(tracks, profile, prices, detections.clock.dt)
         track = _join(detections, track, profile, same, following)
-        joined, doubles = joined + len(following[0]), doubles + len(same[0])
-    return Association(track, online, joined, doubles, released)
+    return Association(track, online)
 
 
 def _let_go(
     detections: Detections, track: Int64[np.ndarray, " row"], tracks: Tracks
-) -> tuple[Int64[np.ndarray, " row"], int]:
+) -> Int64[np.ndarray, " row"]:
     """Give each detection that does not touch its track's box a track of its own."""
     boxes = bev_boxes(tracks.boxes())[tracks.cell]
     apart = bev_iou(boxes, bev_boxes(detections.box[tracks.row])) <= 0
     rows = tracks.row[apart]
     track = track.copy()
     track[rows] = track.max(initial=-1) + 1 + np.arange(len(rows))
-    return _renumber(track), len(rows)
+    return _renumber(track)
 
 
 def _join(

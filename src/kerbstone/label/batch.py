@@ -44,10 +44,10 @@ class LogLabels:
         detections: Detections that were used.
         rejected: Rows that were none: NaN, no size, repeated or out of time.
         tracks: Finished tracks.
-        online: Tracks that the online pass had made of the same detections.
-        joined: Gaps over which tracklets were joined.
-        doubles: Tracklets that became one with another in their place.
-        released: Detections that were taken out of tracks that they did not fit.
+        online: Tracks that the online pass had made of their detections.
+        joined: How many more tracks of the online pass than finished ones these are made of.
+        split: How many more finished tracks than online ones those have become.
+        extended: Tracks that go on beyond their first or last detection.
         cells: Labels by where they come from.
         histogram: Labels by confidence, in `BINS` equal bins.
         behaviours: Named scenarios that hold, and how often.
@@ -64,8 +64,8 @@ class LogLabels:
     tracks: int = 0
     online: int = 0
     joined: int = 0
-    doubles: int = 0
-    released: int = 0
+    split: int = 0
+    extended: int = 0
     cells: dict[str, int] = field(default_factory=dict)
     histogram: tuple[int, ...] = (0,) * BINS
     behaviours: dict[str, int] = field(default_factory=dict)
@@ -99,7 +99,16 @@ class LabelReport:
     @property
     def metrics(self) -> dict[str, float]:
         """The counts, as they are kept with the run and printed by `--json`."""
-        names = ("steps", "detections", "rejected", "tracks", "online", "joined", "doubles")
+        names = (
+            "steps",
+            "detections",
+            "rejected",
+            "tracks",
+            "online",
+            "joined",
+            "split",
+            "extended",
+        )
         counts: dict[str, float] = {
             name: sum(getattr(log, name) for log in self.logs) for name in names
         }
@@ -332,16 +341,21 @@ def _label_log(work: _Work) -> LogLabels:
 
 def _count(log: DetectedLog, labels: Labels, found: Association) -> LogLabels:
     confidence = np.clip(labels.confidence, 0.0, 1.0 - 1e-9)
+    detected = labels.row >= 0
+    online = found.online[labels.row[detected]]
+    pairs = np.unique(np.column_stack([labels.agent[detected], online]), axis=0)
+    finished, before = len(np.unique(pairs[:, 0])), len(np.unique(pairs[:, 1]))
+    beyond = labels.provenance == Provenance.EXTRAPOLATED
     return LogLabels(
         name=log.name,
         steps=log.scene.clock.steps,
         detections=len(log.detections),
         rejected=log.rejects.total,
         tracks=len(labels.ids),
-        online=len(np.unique(found.online)),
-        joined=found.joined,
-        doubles=found.doubles,
-        released=found.released,
+        online=before,
+        joined=len(pairs) - finished,
+        split=len(pairs) - before,
+        extended=len(np.unique(labels.agent[beyond])),
         cells=labels.count(),
         histogram=tuple(np.bincount((confidence * BINS).astype(np.int64), minlength=BINS).tolist()),
     )

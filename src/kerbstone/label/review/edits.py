@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Float64
 
 from kerbstone.errors import InputError
-from kerbstone.label.labels import Labels, Provenance
+from kerbstone.label.labels import Labels
 from kerbstone.label.profile import Profile
-from kerbstone.label.review.draft import CELLS, Draft, Keys
+from kerbstone.label.review.draft import Draft, Keys
 from kerbstone.label.review.resmoothing import REVIEWED_STD, Resmoother
 from kerbstone.scene import BoxIndex, Detections, Kind
 
@@ -100,64 +99,82 @@ def apply_edits(
         by_action[edit.action].append(edit)
     smoother = Resmoother(labels, profile, detections)
     draft = Draft(labels)
-    seams = draft.move([(e.agent, e.step, e.to, e.where) for e in by_action[Action.MOVE]])
+    seams = draft.move([(e.agent, e.step, e.to) for e in by_action[Action.MOVE]])
     for edit in by_action[Action.CLASSIFY]:
         draft.classify(edit.agent, _kind_of(edit), edit.label)
-    deleted = [(e.agent, e.step) for e in by_action[Action.DELETE]]
-    draft.delete(deleted)
-    placed: dict[str, list[Edit]] = defaultdict(list)
-    for edit in by_action[Action.PLACE]:
-        placed[edit.agent].append(edit)
+    gone = [(e.agent, e.step) for e in by_action[Action.DELETE]]
+    draft.confirm([(e.agent, e.step) for e in by_action[Action.CONFIRM]], REVIEWED_STD)
+    draft.delete(gone)
+    placed: dict[str, list[Edit]] = {}
+    for edit in sorted(by_action[Action.PLACE], key=lambda edit: edit.step):
+        placed.setdefault(edit.agent, []).append(edit)
     for agent in sorted(placed.keys() - draft.rows.keys(), key=_natural):
         kinds = [edit for edit in placed[agent] if edit.kind is not None]
         draft.add(agent, _kind_of(kinds[0]), kinds[0].label)
-    gone = set(deleted)
-    for agent in dict.fromkeys([*seams, *sorted(placed, key=_natural)]):
-        own = sorted(placed[agent], key=lambda edit: edit.step) if agent in placed else []
-        keys = _keys_of(own)
-        draft.resize(agent, _agree_on_size(keys, draft, agent))
-        cells = smoother.smooth(draft.track(agent), keys, seams.get(agent, ()))
-        skipped = [step for step in cells["step"].tolist() if (agent, step) in gone]
-        draft.put(agent, cells, leave_out=skipped)
-    for edit in by_action[Action.CONFIRM]:
-        draft.confirm(edit.agent, edit.step, REVIEWED_STD)
+    for agent in dict.fromkeys([*seams, *placed]):
+        keys = _keys_of(placed.get(agent, []))
+        draft.resize(agent, _agree_on_size(keys, draft.size_of(agent)))
+        empty = [step for name, step in gone if name == agent]
+        draft.put(agent, smoother.smooth(draft.track(agent), keys, seams.get(agent, ()), empty))
     return draft.to_labels()
 
 
 def check_edits(labels: Labels, edits: Sequence[Edit]) -> None:
     """Refuse edits that cannot all be carried out; arguments and errors as in `apply_edits`."""
-    rows = {name: row for row, name in enumerate(labels.ids)}
-    steps = labels.scene.clock.steps
-    there = set(zip(labels.agent.tolist(), labels.step.tolist(), strict=True))
-    made = {edit.to for edit in edits if edit.action == Action.MOVE}
+    cells = _cells_after_moves(labels, edits)
+    agents = {agent for agent, _ in cells}
     begun = {e.agent for e in edits if e.action == Action.PLACE and e.kind is not None}
-    said: dict[tuple[str, int], Edit] = {}
+    said: dict[tuple[bool, str, int], Edit] = {}
     for edit in edits:
+        if edit.action != Action.CLASSIFY:
+            _check_step(edit, labels.scene.clock.steps)
         if edit.action == Action.CLASSIFY:
-            _check_agent(edit, rows.keys() | made)
+            _check_agent(edit, agents)
             _kind_of(edit)
-            key = (edit.agent, -1)
-        else:
-            if not 0 <= edit.step < steps:
-                raise _refuse(edit, "clock", "lies outside the log's time", f"{steps} steps")
-            key = (edit.agent, edit.step)
-        if edit.action in (Action.CONFIRM, Action.DELETE, Action.MOVE):
-            # What moves is named by the track that it leaves; it is confirmed in the one it joins.
-            known = edit.action == Action.CONFIRM and edit.agent in made
-            if not known:
-                _check_agent(edit, rows.keys())
-                if (rows[edit.agent], edit.step) not in there:
-                    raise _refuse(edit, "reference", "is of a cell that is not there")
-        if edit.action == Action.MOVE and not edit.to:
-            raise _refuse(edit, "value", "moves a cell to a track without a name")
-        if edit.action == Action.PLACE:
+        elif edit.action == Action.PLACE:
             _check_box(edit)
-            _check_agent(edit, rows.keys() | made | begun)
-        other = said.setdefault(key, edit)
+            _check_agent(edit, agents | begun)
+        elif edit.action != Action.MOVE and (edit.agent, edit.step) not in cells:
+            raise _refuse(edit, "reference", "is of a cell that is not there")
+        # A move names the track that a cell leaves, everything else that which it belongs to then.
+        moves = edit.action == Action.MOVE
+        step = -1 if edit.action == Action.CLASSIFY else edit.step
+        other = said.setdefault((moves, edit.agent, step), edit)
         if other is not edit:
             raise _refuse(
-                edit, "duplicate", "decides what another one decides", f"that is to {other.action}"
+                edit,
+                "duplicate",
+                "decides what another one decides",
+                f"that is to {other.action} it, this to {edit.action} it",
             )
+
+
+def _cells_after_moves(labels: Labels, edits: Sequence[Edit]) -> set[tuple[str, int]]:
+    """Return agent and step of each cell, after checking that moves can be carried out."""
+    names = [labels.ids[agent] for agent in labels.agent]
+    cells = set(zip(names, labels.step.tolist(), strict=True))
+    moves = [edit for edit in edits if edit.action == Action.MOVE]
+    for edit in moves:
+        if (edit.agent, edit.step) not in cells:
+            raise _refuse(edit, "reference", "moves a cell that is not there")
+        if not edit.to:
+            raise _refuse(edit, "value", "moves a cell to a track without a name")
+    cells -= {(edit.agent, edit.step) for edit in moves}
+    for edit in moves:
+        if (edit.to, edit.step) in cells:
+            raise _refuse(
+                edit,
+                "duplicate",
+                f"joins a track to {edit.to!r}, which has a box at that step already",
+                "a road user is at one place at a time",
+            )
+        cells.add((edit.to, edit.step))
+    return cells
+
+
+def _check_step(edit: Edit, steps: int) -> None:
+    if not 0 <= edit.step < steps:
+        raise _refuse(edit, "clock", "lies outside the log's time", f"{steps} steps")
 
 
 def _check_agent(edit: Edit, known: set[str]) -> None:
@@ -199,9 +216,8 @@ def _keys_of(edits: Sequence[Edit]) -> Keys:
     return Keys(np.array([edit.step for edit in edits], np.int64), box)
 
 
-def _agree_on_size(keys: Keys, draft: Draft, agent: str) -> Float64[np.ndarray, " 3"]:
-    """Return the size of a track: the median of the sizes that keys change it to, side by side."""
-    size = draft.size_of(agent)
+def _agree_on_size(keys: Keys, size: Float64[np.ndarray, " 3"]) -> Float64[np.ndarray, " 3"]:
+    """Return the size of a track: the median of what keys change each side to."""
     told = keys.box[:, BoxIndex.LENGTH :]
     agreed = size.copy()
     for side in range(3):
@@ -214,5 +230,3 @@ def _agree_on_size(keys: Keys, draft: Draft, agent: str) -> Float64[np.ndarray, 
 def _natural(name: str) -> tuple[int, str]:
     """Order names of digits as the numbers that they are."""
     return (len(name), name)
-
-

@@ -84,13 +84,20 @@ class Resmoother:
         self._dt = labels.scene.clock.dt
         self._sensor = sensor_path(labels.scene)
 
-    def smooth(self, track: Track, keys: Keys, seams: Sequence[tuple[int, int]] = ()) -> Cells:
+    def smooth(
+        self,
+        track: Track,
+        keys: Keys,
+        seams: Sequence[tuple[int, int]] = (),
+        empty: Sequence[int] = (),
+    ) -> Cells:
         """Return the cells of a track with boxes that were placed on it.
 
         Args:
             track: The track; it may have no cells.
             keys: The boxes.
             seams: Holes to fill: the last step before and the first step after each.
+            empty: Steps that stay empty all the same.
         """
         old = track.cells
         steps = np.concatenate([old["step"], keys.step])
@@ -105,6 +112,7 @@ class Resmoother:
         if final is None:
             return old
         filled = _steps_to_fill(old["step"], keys.step, seams)
+        filled = np.setdiff1d(filled, np.array(empty, np.int64))
         cells = _shift(old, flip, final, without, first)
         return _join(cells, _make(filled, final, first, track), _make_keys(keys, final, first, old))
 

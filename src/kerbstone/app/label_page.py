@@ -1,0 +1,230 @@
+"""What labelling did, as a page: counts, how sure labels are, and logs played before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kerbstone.app.pages import say_simulated
+from kerbstone.app.playback import Event, Listed, playback_page
+from kerbstone.app.terminal import count_of, format_count
+from kerbstone.errors import InputError
+from kerbstone.formats.detections import DetectedLog, DetectionSource, read_detections
+from kerbstone.label import (
+    LabelConfig,
+    LabelReport,
+    Labels,
+    Provenance,
+    label_detections,
+    read_profile,
+)
+from kerbstone.scene import BoxIndex, Scene
+from kerbstone.store import Store
+
+_MOST_LOGS = 3
+_MOST_EVENTS = 40
+"""So many joined and extended tracks of a log are listed."""
+_LONGEST = 60.0
+"""A log is shown for so long at most, where most was filled in [s]."""
+_LEAST = 3
+"""Online tracks of fewer detections are left out of what was before."""
+_HOW_TO_COMPARE = (
+    "Choose a scene with “before” to see the tracks of the online pass, with the boxes as they "
+    "were detected."
+)
+_WORDS = {
+    Provenance.INTERPOLATED: ("joined", "filled in over {:.1f} s"),
+    Provenance.EXTRAPOLATED: ("extended", "goes on for {:.1f} s without a detection"),
+}
+
+
+def label_page(
+    report: LabelReport,
+    sources: Sequence[DetectionSource],
+    store: str,
+    config: LabelConfig | None = None,
+) -> str:
+    """Return a page about a labelling.
+
+    It plays the logs in which most was filled in, as the online pass had them and as they are
+    now, and lists there what was joined over a gap or goes on beyond its detections.
+
+    Args:
+        report: What the labelling did.
+        sources: What was labelled.
+        store: The store with the labels.
+        config: How labels were made.
+
+    Raises:
+        InputError: No log was labelled.
+    """
+    chosen = _choose(report, sources, store)
+    if not chosen:
+        raise InputError("empty", "there is nothing to show: no log has labels", where=store)
+    profile = read_profile(report.profile)
+    scenes: list[Scene] = []
+    events: dict[str, list[Event]] = {}
+    offsets: dict[str, float] = {}
+    listed: list[Listed] = []
+    for source in chosen:
+        log = read_detections(source)
+        labels, found = label_detections(
+            log.detections, log.scene, profile, config, names=log.labels
+        )
+        first, steps = _busiest(labels)
+        before, _ = _online_labels(log, found.online).to_scene(first, steps)
+        after, part = labels.to_scene(first, steps)
+        # What has changed is what one comes for, so it is shown first.
+        after = replace(after, id=f"{source.name} · after")
+        before = replace(before, id=f"{source.name} · before")
+        scenes += [after, before]
+        offsets |= {scene.id: first * labels.scene.clock.dt for scene in (after, before)}
+        events[after.id] = _events(part)
+        listed += [
+            _list(event, after, source.name, offsets[after.id]) for event in events[after.id]
+        ]
+    counts = report.metrics
+    histogram = report.histogram()
+    total = max(sum(histogram), 1)
+    sure = sum(histogram[len(histogram) * 9 // 10 :]) / total
+    return playback_page(
+        scenes,
+        title=f"Labels of {count_of(len(report.logs), 'log')}",
+        facts=[
+            ("tracks", format_count(counts["tracks"])),
+            ("by the online pass alone", format_count(counts["online"])),
+            ("joined to others", format_count(counts["joined"])),
+            ("split off", format_count(counts["split"])),
+            ("labels detected", format_count(counts["cells_detected"])),
+            ("filled in", format_count(counts["cells_interpolated"])),
+            ("extended", format_count(counts["cells_extrapolated"])),
+            ("surer than 0.9", f"{100 * sure:.0f} %"),
+        ],
+        notes=[
+            _HOW_TO_COMPARE,
+            "Labels by confidence: "
+            + ", ".join(
+                f"{place / len(histogram):.1f} to {(place + 1) / len(histogram):.1f}: "
+                f"{format_count(count)}"
+                for place, count in enumerate(histogram)
+                if count
+            )
+            + ".",
+            *say_simulated(scenes),
+        ],
+        events=events,
+        matches=listed,
+        listed_as="Joined and extended",
+        offsets=offsets,
+    )
+
+
+def _choose(
+    report: LabelReport, sources: Sequence[DetectionSource], store: str
+) -> list[DetectionSource]:
+    """Return the logs in which most was filled in; of those that were known, the store tells."""
+    known = [log.name for log in report.logs if log.error is None]
+    filled = {
+        log.name: log.cells.get("interpolated", 0) + log.cells.get("extrapolated", 0)
+        for log in report.logs
+        if log.error is None and not log.is_known
+    }
+    if not filled and known:
+        ids = set(Store.open(store).scenes(["id"]).column("id").to_pylist())
+        filled = {name: 0 for name in known if name in ids or f"{name}/000" in ids}
+    order = sorted(filled, key=lambda name: (-filled[name], name))[:_MOST_LOGS]
+    by_name = {source.name: source for source in sources}
+    return [by_name[name] for name in order]
+
+
+def _busiest(labels: Labels) -> tuple[int, int]:
+    """Return the first step and the number of steps of the stretch where most was filled in."""
+    clock = labels.scene.clock
+    steps = min(clock.steps, max(round(_LONGEST / clock.dt), 1))
+    made = np.isin(labels.provenance, np.array([*_WORDS], np.uint8))
+    count = np.bincount(labels.step[made], minlength=clock.steps)
+    total = np.concatenate([[0], np.cumsum(count)])
+    return int(np.argmax(total[steps:] - total[:-steps])), steps
+
+
+def _online_labels(log: DetectedLog, online: np.ndarray) -> Labels:
+    """Return the tracks of the online pass, with the boxes as they were detected."""
+    seen = log.detections
+    hits = np.bincount(online)
+    rows = np.flatnonzero(hits[online] >= _LEAST)
+    rows = rows[np.lexsort((seen.step[rows], online[rows]))]
+    numbers, first, agent = np.unique(online[rows], return_index=True, return_inverse=True)
+    count = len(rows)
+    centre = seen.box[rows, : BoxIndex.HEADING]
+    return Labels(
+        scene=log.scene,
+        ids=tuple(f"online-{number}" for number in numbers),
+        kind=seen.kind[rows[first]],
+        name=tuple(str(each) for each in log.labels[rows[first]]),
+        size=seen.box[rows[first], BoxIndex.LENGTH :],
+        agent=agent.astype(np.int64),
+        step=seen.step[rows],
+        place=centre,
+        heading=seen.box[rows, BoxIndex.HEADING],
+        velocity=np.full((count, 2), np.nan),
+        std=np.full((count, 4), np.nan),
+        confidence=np.ones(count),
+        provenance=np.full(count, Provenance.DETECTED, np.uint8),
+        row=rows,
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    agent: int
+    first: int
+    last: int
+    provenance: Provenance
+
+
+def _events(labels: Labels) -> list[Event]:
+    """Return the stretches that no detection shows, the longest first."""
+    same = (np.diff(labels.agent) == 0) & (np.diff(labels.step) == 1)
+    same &= np.diff(labels.provenance.astype(np.int64)) == 0
+    starts = np.flatnonzero(np.concatenate([[True], ~same])) if len(labels) else np.zeros(0, int)
+    ends = np.append(starts[1:], len(labels)) - 1
+    runs = [
+        _Run(
+            int(labels.agent[start]),
+            int(labels.step[start]),
+            int(labels.step[end]),
+            Provenance(int(labels.provenance[start])),
+        )
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    made = sorted(
+        (run for run in runs if run.provenance in _WORDS),
+        key=lambda run: (run.first - run.last, run.agent, run.first),
+    )[:_MOST_EVENTS]
+    dt = labels.scene.clock.dt
+    events = []
+    for run in made:
+        kind, note = _WORDS[run.provenance]
+        events.append(
+            Event(
+                kind=kind,
+                agents=(labels.ids[run.agent],),
+                start=run.first * dt,
+                end=(run.last + 1) * dt,
+                note=note.format((run.last - run.first + 1) * dt),
+            )
+        )
+    return events
+
+
+def _list(event: Event, scene: Scene, log: str, offset: float) -> Listed:
+    return Listed(
+        title=f"{event.kind} · {log}",
+        when=f"{offset + event.start:.1f} s",
+        detail=f"track {event.agents[0]}: {event.note}",
+        strength="",
+        scene=scene.id,
+        event=event,
+    )
