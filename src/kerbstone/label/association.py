@@ -57,7 +57,8 @@ def associate(
     for _ in range(2):
         tracks = refine(detections, track, profile, sensor=sensor, rounds=_ROUNDS)
         same = find_doubles(tracks, profile)
-        following = link(tracks, profile, prices, detections.clock.dt)
+        group = group_tracks(*same, len(tracks.kind))
+        following = link(tracks, profile, prices, detections.clock.dt, group=group)
         track = _join(detections, track, profile, same, following)
     return Association(track, online)
 

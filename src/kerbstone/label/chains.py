@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.linalg import solveh_banded
+from scipy.linalg import solve, solveh_banded
 
 _LEAST = 1e-8
 """Least variance of a step, so that a value that does not change leaves the system regular."""
@@ -78,6 +78,11 @@ def solve_chain(
         numpy.linalg.LinAlgError: The system is not positive definite.
     """
     cells, size = right.shape
+    if not cells:
+        return right.copy()
+    if cells == 1:
+        # LAPACK's wrapper of banded systems fails on a single number.
+        return np.asarray(solve(diagonal[0], right[0], assume_a="pos"))[None]
     width = 2 * size - 1
     band = np.zeros((width + 1, cells, size))
     for row in range(size):

@@ -76,7 +76,7 @@ class Confidence:
 
         Raises:
             InputError: A list is missing, holds something else than numbers, or is of the wrong
-                length.
+                length; a scale is not positive, or chances are none.
         """
         features = len(FEATURES)
         lengths = {
@@ -102,8 +102,24 @@ class Confidence:
                     remedy="fit the model again with this version",
                 )
             arrays[name] = array
-        if len(arrays["raw"]) != len(arrays["met"]) or (np.diff(arrays["raw"]) < 0).any():
-            raise InputError("config", "the curve of a confidence model is no curve", where=where)
+        if (arrays["scale"] <= 0).any():
+            raise InputError(
+                "config",
+                "`scale` of a confidence model is not positive",
+                where=where,
+                remedy="fit the model again with this version",
+            )
+        raw, met = arrays["raw"], arrays["met"]
+        if len(raw) != len(met) or any(
+            (np.diff(side) < 0).any() or side[0] < 0 or side[-1] > 1 for side in (raw, met)
+        ):
+            raise InputError(
+                "config",
+                "the curve of a confidence model is no curve",
+                where=where,
+                why="`raw` and `met` rise within 0 and 1 and are of one length",
+                remedy="fit the model again with this version",
+            )
         return cls(**arrays)
 
 
@@ -141,13 +157,23 @@ def fit_confidence(
     shift, scale = evidence.mean(axis=0), evidence.std(axis=0) + 1e-6
     terms = _terms((evidence - shift) / scale)
     # Each kind has a level of its own while the weights are learned, which they need not explain.
-    level = np.eye(len(kinds))[number][:, 1:]
-    weights = _fit_logistic(np.hstack([terms, level]), right)[: terms.shape[1]]
+    own_level = np.eye(len(kinds))[number][:, 1:]
+    count = terms.shape[1]
+    free = np.full(count + len(kinds) - 1, _SHRINKAGE)
+    free[0] = 0.0
+    learned = _fit_logistic(np.hstack([terms, own_level]), right, np.zeros(len(free)), free)
+    weights, levels = learned[:count], np.append(0.0, learned[count:])
     models = {}
-    for each in kinds:
+    for each, level in zip(kinds, levels, strict=True):
         rows = kind == each
         odds = terms[rows] @ weights
-        lift, slope = _fit_logistic(np.column_stack([np.ones(len(odds)), odds]), right[rows])
+        # A few cells that are all right or all wrong must not make a kind certain for ever.
+        lift, slope = _fit_logistic(
+            np.column_stack([np.ones(len(odds)), odds]),
+            right[rows],
+            np.array([level, 1.0]),
+            np.full(2, 1 / len(odds)),
+        )
         own = max(slope, 0.0) * weights
         own[0] += lift
         raw, met = _curve(expit(terms[rows] @ own), right[rows])
@@ -156,19 +182,25 @@ def fit_confidence(
 
 
 def _fit_logistic(
-    terms: Float64[np.ndarray, "cell term"], right: Bool[np.ndarray, " cell"]
+    terms: Float64[np.ndarray, "cell term"],
+    right: Bool[np.ndarray, " cell"],
+    expected: Float64[np.ndarray, " term"],
+    shrinkage: Float64[np.ndarray, " term"],
 ) -> Float64[np.ndarray, " term"]:
-    """Return the weights of a logistic regression; all but the first term's are shrunk."""
+    """Return the weights of a logistic regression, each drawn towards what is expected of it.
+
+    One over the number of cells as shrinkage is a standard deviation of 1 around what is expected.
+    """
     sign = np.where(right, 1.0, -1.0)
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = sign * (terms @ weights)
-        penalty = _SHRINKAGE * weights
-        penalty[0] = 0.0
-        value = np.logaddexp(0.0, -margin).mean() + penalty @ weights / 2
+        off = weights - expected
+        penalty = shrinkage * off
+        value = np.logaddexp(0.0, -margin).mean() + penalty @ off / 2
         return float(value), terms.T @ (-sign * expit(-margin)) / len(sign) + penalty
 
-    return np.asarray(minimize(loss, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B").x)
+    return np.asarray(minimize(loss, expected, jac=True, method="L-BFGS-B").x)
 
 
 def _terms(standard: Float64[np.ndarray, "cell feature"]) -> Float64[np.ndarray, "cell term"]:
@@ -201,14 +233,15 @@ def expected_calibration_error(
 ) -> float:
     """Return by how much confidence and truth differ on average, over bins of confidence.
 
+    NaN where there is no cell.
+
     References:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    total = np.bincount(place, minlength=bins)
     said = np.bincount(place, confidence, minlength=bins)
     met = np.bincount(place, right.astype(np.float64), minlength=bins)
-    return float(np.abs(said - met).sum() / max(total.sum(), 1))
+    return float(np.abs(said - met).sum() / len(right)) if len(right) else float("nan")
 
 
 def _prior() -> Confidence:

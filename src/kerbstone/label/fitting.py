@@ -70,7 +70,8 @@ def fit_profile(
         on_step: Called with 1 after each of the `STEPS` steps.
 
     Raises:
-        InputError: There is no example, or no detection meets a truth.
+        InputError: There is no example, no detection meets a truth, or all labels are right or all
+            wrong.
     """
     if not examples:
         raise InputError("empty", "a profile needs logs with truth", remedy="give one at least")
@@ -94,13 +95,16 @@ def fit_profile(
         np.concatenate([each[known] for each, (_, known) in zip(kinds, judged, strict=True)]),
     )
     on_step(1)
-    profile = replace(_fit_spread(examples, finished, profile), confidence=models)
+    profile = _fit_spread(examples, finished, profile)
+    profile = replace(profile, confidence={**base.confidence, **models})
     chances = [
         profile.confidence_of(kind, each) for kind, each in zip(kinds, evidence, strict=True)
     ]
     keeps = _best_keeps(examples, finished, chances, [known for _, known in judged])
     on_step(1)
-    rows = {kind: replace(profile.of(kind), keep=keeps.get(kind, 0.3)) for kind in profile.kinds}
+    rows = {
+        kind: replace(row, keep=keeps.get(kind, row.keep)) for kind, row in profile.kinds.items()
+    }
     return replace(profile, kinds=rows)
 
 
@@ -284,7 +288,9 @@ def _scale_noise(profile: Profile, factor: float) -> Profile:
         for kind, row in profile.kinds.items()
     }
     # Matching goes by the noise as it is, whatever smoothing makes of it.
-    return replace(profile, kinds=rows, slack=profile.slack / factor)
+    return replace(
+        profile, kinds=rows, slack=profile.slack / factor, std_scale=profile.std_scale * factor
+    )
 
 
 def _set_all(profile: Profile, **values: float) -> Profile:
@@ -358,8 +364,8 @@ def _fit_spread(
     for each, row in profile.kinds.items():
         mine = ratios[kinds == each]
         if len(mine) >= _FEWEST:
-            # The mean of two absolute values has its median at 0.76 standard deviations.
-            rows[each] = replace(row, spread=max(float(np.median(mine)) / 0.76, 0.1))
+            # The mean of two absolute normal values has its median at 0.743 standard deviations.
+            rows[each] = replace(row, spread=max(float(np.median(mine)) / 0.743, 0.1))
     return replace(profile, kinds=rows)
 
 

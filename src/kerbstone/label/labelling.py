@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
 
+from kerbstone.errors import InputError
 from kerbstone.label.association import Association, associate
 from kerbstone.label.evidence import gather_evidence
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.linking import LinkPrices
 from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks, refine
+from kerbstone.label.rows import sum_by
 from kerbstone.scene import Detections, Kind, Scene
 
 
@@ -26,12 +28,26 @@ class LabelConfig:
         standing_reach: The same for what stands [s].
         keep: Labels of a lower confidence are left out; by kind in the profile if not given.
         prices: What it costs to join two tracklets.
+
+    Raises:
+        InputError: A reach is negative, or `keep` is no chance.
     """
 
     reach: float = 0.5
     standing_reach: float = 3.0
     keep: float | None = None
     prices: LinkPrices = field(default_factory=LinkPrices)
+
+    def __post_init__(self) -> None:
+        limits = {"reach": 1e6, "standing_reach": 1e6, "keep": 1.0}
+        for name, most in limits.items():
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= most:
+                raise InputError(
+                    "config",
+                    f"{name} is out of range",
+                    why=f"{value}, expected {'0 to 1' if most == 1 else '0 or more'}",
+                )
 
     def reach_steps(self, dt: float) -> tuple[int, int]:
         """Return both reaches in steps of `dt` seconds."""
@@ -55,7 +71,19 @@ def label_detections(
         config: How labels are made.
         names: The detector's own class name of each detection, for formats with more classes
             than there are kinds.
+
+    Raises:
+        InputError: The detections have another clock than the scene.
     """
+    clock = detections.clock
+    if (clock.steps, clock.dt_ns) != (scene.clock.steps, scene.clock.dt_ns):
+        raise InputError(
+            "clock",
+            "detections and scene have different clocks",
+            where=f"scene {scene.id}",
+            why=f"{clock.steps} steps of {clock.dt:g} s, the scene has {scene.clock.steps} of "
+            f"{scene.clock.dt:g} s",
+        )
     config = config or LabelConfig()
     sensor = sensor_path(scene)
     found = associate(detections, profile, sensor=sensor, prices=config.prices)
@@ -70,7 +98,7 @@ def label_detections(
         scene=scene,
         ids=tuple(str(number + 1) for number in range(len(tracks.kind))),
         kind=tracks.kind,
-        name=_name_tracks(tracks, names),
+        name=_name_tracks(tracks, detections.kind, names),
         size=tracks.size,
         agent=tracks.chains.track,
         step=tracks.chains.step,
@@ -105,13 +133,18 @@ def _tell_provenance(tracks: Tracks) -> UInt8[np.ndarray, " cell"]:
     return found
 
 
-def _name_tracks(tracks: Tracks, names: Shaped[np.ndarray, " row"] | None) -> tuple[str, ...]:
-    """Return the class name that most detections of each track carry, or that of its kind."""
+def _name_tracks(
+    tracks: Tracks, kind: UInt8[np.ndarray, " row"], names: Shaped[np.ndarray, " row"] | None
+) -> tuple[str, ...]:
+    """Return the class name that most of each track's detections carry, of those of its kind."""
     if names is None or not len(tracks.row):
         return tuple(Kind(int(kind)).name.lower() for kind in tracks.kind)
     known, code = np.unique(names[tracks.row].astype(str), return_inverse=True)
     own = tracks.chains.track[tracks.cell]
-    pair, votes = np.unique(own * len(known) + code, return_counts=True)
+    # Others name it only where no single detection is of the kind that all together say it is.
+    vote = np.where(kind[tracks.row] == tracks.kind[own], 1.0, 1e-9)
+    pair, place = np.unique(own * len(known) + code, return_inverse=True)
+    votes = sum_by(place, vote, len(pair))
     order = np.lexsort((-votes, pair // len(known)))
     _, first = np.unique(pair[order] // len(known), return_index=True)
     return tuple(known[pair[order][first] % len(known)].tolist())

@@ -82,7 +82,20 @@ class Labels:
                     where=f"scene {self.scene.id}",
                     why=f"{len(getattr(self, name))}, expected {expected}",
                 )
-        key = self.agent * self.scene.clock.steps + self.step
+        steps = self.scene.clock.steps
+        if cells and not (
+            0 <= self.agent.min()
+            and self.agent.max() < agents
+            and 0 <= self.step.min()
+            and self.step.max() < steps
+        ):
+            raise InputError(
+                "index",
+                "a label is of no agent or of no step of its scene",
+                where=f"scene {self.scene.id}",
+                why=f"{agents} agents, {steps} steps",
+            )
+        key = self.agent * steps + self.step
         if (np.diff(key) <= 0).any():
             row = int(np.argmax(np.diff(key) <= 0)) + 1
             raise InputError(
@@ -146,9 +159,9 @@ class Labels:
         if context.ego is None:
             return replace(context, agents=agents), part
         own = context.agents.select([context.ego])
-        taken = own.ids[0] in part.ids
+        taken = own.ids[0] in self.ids
         agents = Agents(
-            ids=("ego" if taken and "ego" not in part.ids else own.ids[0], *agents.ids),
+            ids=("ego" if taken and "ego" not in self.ids else own.ids[0], *agents.ids),
             label=own.label + agents.label,
             **{
                 name: np.concatenate([getattr(own, name), getattr(agents, name)])

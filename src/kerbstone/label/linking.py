@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 from scipy.spatial import KDTree
 
+from kerbstone.errors import InputError
+from kerbstone.label.chains import Chains
 from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks
 from kerbstone.scene import bev_boxes, bev_iou
@@ -34,17 +36,35 @@ class LinkPrices:
         unseen: Price of each second in which a road user that is there is not detected [1/s].
         apart: Price of leaving both as they are: of a death and a birth.
         density: How many tracklets start by chance in a square metre while one looks.
+
+    Raises:
+        InputError: A gap or the price of a second is negative, or the density is not positive.
     """
 
     longest: float = 6.0
     longest_standing: float = 20.0
-    unseen: float = 0.5
-    apart: float = 2.0
+    unseen: float = 1.0
+    apart: float = 0.0
     density: float = 0.003
+
+    def __post_init__(self) -> None:
+        for name in ("longest", "longest_standing", "unseen", "density"):
+            value = getattr(self, name)
+            if not (0.0 < value if name == "density" else 0.0 <= value) or not np.isfinite(value):
+                raise InputError(
+                    "config",
+                    f"{name} is out of range",
+                    why=f"{value}, expected {'above 0' if name == 'density' else '0 or more'}",
+                )
 
 
 def link(
-    tracks: Tracks, profile: Profile, prices: LinkPrices, dt: float
+    tracks: Tracks,
+    profile: Profile,
+    prices: LinkPrices,
+    dt: float,
+    *,
+    group: Int64[np.ndarray, " track"] | None = None,
 ) -> tuple[Int64[np.ndarray, " link"], Int64[np.ndarray, " link"]]:
     """Return which tracklets go on as which others.
 
@@ -52,11 +72,24 @@ def link(
     join them the one of the least total price is taken; it is a flow of least cost through the
     tracklets, and since each can be passed once only, an assignment of followers.
 
+    Args:
+        tracks: The tracklets.
+        profile: What is known of the detector and of road users.
+        prices: What joining costs.
+        dt: Time step [s].
+        group: Group of each tracklet where some are one already (`find_doubles`). A group goes on
+            from where the last of it ends to where the first of another begins; else two road
+            users could follow, one on each double, and become one.
+
     References:
         Zhang, Li and Nevatia, "Global Data Association for Multi-Object Tracking Using Network
         Flows", CVPR 2008.
     """
     before, after = _candidates(tracks, prices, dt)
+    if group is not None:
+        starts, ends = _group_ends(tracks.chains, group)
+        kept = ends[before] & starts[after] & (group[before] != group[after])
+        before, after = before[kept], after[kept]
     gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
     kept = gain > 0
     before, after, gain = before[kept], after[kept], gain[kept]
@@ -75,6 +108,18 @@ def group_tracks(
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
+def _group_ends(
+    chains: Chains, group: Int64[np.ndarray, " track"]
+) -> tuple[Bool[np.ndarray, " track"], Bool[np.ndarray, " track"]]:
+    """Tell which tracks begin, and which end their group."""
+    starts, ends = np.zeros(len(group), bool), np.zeros(len(group), bool)
+    order = np.lexsort((chains.first, group))
+    starts[order[np.diff(group[order], prepend=-1) != 0]] = True
+    order = np.lexsort((chains.first + chains.length, group))
+    ends[order[np.diff(group[order], append=-1) != 0]] = True
+    return starts, ends
+
+
 def _candidates(
     tracks: Tracks, prices: LinkPrices, dt: float
 ) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
@@ -89,7 +134,8 @@ def _candidates(
     befores, afters = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     head = tracks.place[chains.start]
     tail = tracks.place[chains.start + chains.length - 1]
-    bounds = np.searchsorted(np.cumsum(high - low), np.arange(0, (high - low).sum(), _PAIRS))
+    total = np.cumsum(high - low)
+    bounds = np.searchsorted(total, np.arange(0, max(total[-1:].sum(), 1), _PAIRS))
     for part, following in zip(bounds, [*bounds[1:], len(low)], strict=True):
         rows = np.arange(part, following)
         number = high[rows] - low[rows]
@@ -194,6 +240,9 @@ def find_doubles(
 ) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
     """Return pairs of tracks that stand in one another's place for most of their common time.
 
+    The track of fewer detections comes first, and is the double of one other only, that of most
+    common steps: a false detection between two walkers must not make one of them.
+
     Args:
         tracks: All tracks.
         profile: Which kinds may be taken for one another; only such can be one road user.
@@ -213,7 +262,13 @@ def find_doubles(
     common = np.minimum(ends[first], ends[second]) - begin
     kept = steps >= share * common
     kept &= np.isfinite(profile.strangeness[tracks.kind[first], tracks.kind[second]])
-    return first[kept], second[kept]
+    first, second, steps = first[kept], second[kept], steps[kept]
+    hits = np.bincount(track[tracks.cell], minlength=count)
+    weaker = (hits[first] < hits[second]) | ((hits[first] == hits[second]) & (first > second))
+    double, single = np.where(weaker, first, second), np.where(weaker, second, first)
+    order = np.lexsort((single, -hits[single], -steps, double))
+    best = order[np.diff(double[order], prepend=-1) != 0]
+    return double[best], single[best]
 
 
 def _near_cells(

@@ -88,6 +88,8 @@ class Profile:
         slack: How many times its noise a detection may be off while it is matched: errors last from
             step to step, and are larger than usual now and then.
         gate: Largest squared Mahalanobis distance of a detection from where its track should be.
+        std_scale: How many times what the detector itself says its error of the place is, where it
+            says so.
     """
 
     kinds: Mapping[Kind, KindProfile] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class Profile:
     trial: float = 0.3
     slack: float = 2.5
     gate: float = 16.0
+    std_scale: float = 1.0
 
     @cached_property
     def table(self) -> Mapping[str, Float64[np.ndarray, "kind ..."]]:
@@ -116,7 +119,7 @@ class Profile:
             )
             for kind, row in ((kind, self.of(kind)) for kind in Kind)
         }
-        return replace(self, kinds=kinds, slack=1.0)
+        return replace(self, kinds=kinds, slack=1.0, std_scale=self.std_scale * self.slack)
 
     def of(self, kind: Kind) -> KindProfile:
         """Return what is known of a kind."""
@@ -155,7 +158,7 @@ class Profile:
     ) -> Float64[np.ndarray, " row"]:
         """Return the standard deviation of each detection's place in x and in y [m]."""
         if detections.std is not None:
-            return np.sqrt((detections.std[:, :2] ** 2).mean(axis=1))
+            return self.std_scale * np.sqrt((detections.std[:, :2] ** 2).mean(axis=1))
         near = self.table["noise"][detections.kind]
         if sensor is None:
             return near

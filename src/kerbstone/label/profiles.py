@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _FOLDER = resources.files("kerbstone.label") / "profiles_built_in"
 _TABLES = {"kinds", "confidence"}
 _KINDS = {kind.name.lower(): kind for kind in Kind}
+_MAY_BE_ANY = {"even_score"}
+_MAY_BE_ZERO = {"noise_growth", "anchoring", "drift", "lifetime", "trial"}
+_SHARES = {"confusion", "keep"}
 
 
 def built_in_profiles() -> list[str]:
@@ -127,7 +130,7 @@ def _to_profile(values: Mapping[str, Any], where: str) -> Profile:
     numbers = _own_fields()
     _refuse_unknown(values, [*numbers, *_TABLES], where)
     own = {
-        name: _number(value, f"{where}, key {name}")
+        name: _value(name, value, f"{where}, key {name}")
         for name, value in values.items()
         if name in numbers
     }
@@ -139,7 +142,7 @@ def _to_profile(values: Mapping[str, Any], where: str) -> Profile:
         row: dict[str, Any] = {
             key: _triple(value, f"{place}.{key}")
             if key == "size_scale"
-            else _number(value, f"{place}.{key}")
+            else _value(key, value, f"{place}.{key}")
             for key, value in table.items()
         }
         rows[_KINDS[name]] = KindProfile(**row)
@@ -173,8 +176,24 @@ def _number(value: Any, where: str) -> float:
     return float(value)
 
 
+def _value(key: str, value: Any, where: str) -> float:
+    """Return a number that its key allows."""
+    number = _number(value, where)
+    if key in _MAY_BE_ANY:
+        return number
+    if key in _SHARES:
+        good, expected = 0 <= number <= 1, "from 0 to 1"
+    elif key in _MAY_BE_ZERO:
+        good, expected = number >= 0, "0 or more"
+    else:
+        good, expected = number > 0, "above 0"
+    if not good:
+        raise InputError("config", f"a number {expected} is expected", where=where, why=f"{value}")
+    return number
+
+
 def _triple(value: Any, where: str) -> tuple[float, float, float]:
     if not isinstance(value, list) or len(value) != 3:
         raise InputError("config", "three numbers are expected", where=where, why=f"{value!r}")
-    length, width, height = (_number(each, where) for each in value)
+    length, width, height = (_value("size_scale", each, where) for each in value)
     return length, width, height

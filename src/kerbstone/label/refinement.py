@@ -16,14 +16,16 @@ from kerbstone.label.rows import sum_by, weighted_median_by
 from kerbstone.label.smoothing import Course, Measurements, smooth
 from kerbstone.scene import BoxIndex, Detections, Kind
 
-_CLIMB = 0.02
-"""How much a road user's height changes from step to step, as a standard deviation [m]."""
+_CLIMB = 0.06
+"""How far a road user's height wanders in a second, as a standard deviation [m]: 2 cm in 0.1 s."""
 _NEAR = 20.0
 """Beyond this far along its length, only one end of a road user is measured [m]."""
 _STANDING_SPEED = 0.25
 """What moves less than this on average stands [m/s]."""
 _STANDING_TRAVEL = 1.0
 """What gets farther than this from its own middle does not stand [m]."""
+_LEAVING = 5
+"""So many detections in a row away from the middle are no errors: it came or it left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +108,6 @@ def refine(
         seen.box[:, BoxIndex.HEADING],
         seen.box[:, :2],
         real,
-        count=count,
         trust=np.where(wheeled, 3.0, 1.0),
     )
     size = _agree_on_size(seen, track, real / noise**2, count)
@@ -136,6 +137,7 @@ def refine(
         course.misfit,
         np.column_stack([height, table["height_noise"][track] ** 2]),
         drift=table["drift"] ** 2 * dt,
+        climb=_CLIMB**2 * dt,
         stands=stands,
     )
     flat, std, velocity = _join(course, still, spread, wheeled[chains.track], stands[chains.track])
@@ -210,7 +212,7 @@ def _tell_standing(
     """Tell which tracks stay where they are, as far as their noise can tell.
 
     The slope of a line through their places shows a slow one, the distance from their middle one
-    that goes and comes back.
+    that goes and comes back, and a run of such distances one that stood long before it left.
     """
     weight = 1 / noise**2
     total = sum_by(track, weight, count)
@@ -226,12 +228,18 @@ def _tell_standing(
     np.maximum.at(length, track, np.abs(when))
     with np.errstate(divide="ignore", invalid="ignore"):
         speed = np.hypot(*slope) / spread
-        # Of a short track the slope is noise: three times its own error is added to what may be.
+        # Of a short track the slope is noise, and tells nothing of how fast it is.
         doubt = 3 / np.sqrt(spread)
     slack = _STANDING_TRAVEL + drift[track] * np.sqrt(2 * length[track]) + 3 * noise
-    strays = sum_by(track, weight * (np.hypot(off[:, 0], off[:, 1]) > slack), count) / total
+    away = np.hypot(off[:, 0], off[:, 1]) > slack
+    strays = sum_by(track, weight * away, count) / total
+    run = away.copy()
+    for back in range(1, _LEAVING):
+        run[back:] &= away[:-back] & (track[back:] == track[:-back])
+    run[: _LEAVING - 1] = False
+    left = sum_by(track, run, count) > 0
     slow = (speed < _STANDING_SPEED) & (doubt < 3.0)
-    return slow & (strays < 0.1)
+    return slow & (strays < 0.1) & ~left
 
 
 def _reach_out(
@@ -258,6 +266,7 @@ def _hold_still(
     height: Float64[np.ndarray, "row 2"],
     *,
     drift: Float64[np.ndarray, " track"],
+    climb: float,
     stands: Bool[np.ndarray, " track"],
 ) -> tuple[Float64[np.ndarray, "cell 4"], Float64[np.ndarray, "cell 4"]]:
     """Return x, y, heading and z of each cell if its track stands, and their deviations.
@@ -266,8 +275,8 @@ def _hold_still(
     """
     # What fits no course is no measurement of what stands either.
     variance = measured.variance * (4.0 + misfit[:, [0, 0, 1]]) / 4.0
-    climb = np.where(stands, drift, _CLIMB**2)
-    wander = np.column_stack([drift, drift, drift * 0.01, climb])[chains.track]
+    height_wander = np.where(stands, drift, climb)
+    wander = np.column_stack([drift, drift, drift * 0.01, height_wander])[chains.track]
     values, variances = smooth_values(
         chains,
         measured.cell,

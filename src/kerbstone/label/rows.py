@@ -10,7 +10,8 @@ def sum_by(
     group: Int64[np.ndarray, " row"], value: Shaped[np.ndarray, " row"], count: int
 ) -> Float64[np.ndarray, " group"]:
     """Return the sum of the values of each group."""
-    return np.bincount(group, weights=value, minlength=count)
+    # Without any row NumPy counts in integers, weights or not.
+    return np.bincount(group, weights=value, minlength=count).astype(np.float64)
 
 
 def weighted_median_by(
@@ -34,6 +35,8 @@ def weighted_median_by(
     axis = group + np.clip(place, 0.0, 1.0) * 0.999
     median = np.full(count, np.nan)
     some = np.flatnonzero(total > 0)
+    if not len(some):
+        return median
     first = np.searchsorted(group, some)
     last = np.searchsorted(group, some, side="right") - 1
     half = some + 0.5 * 0.999

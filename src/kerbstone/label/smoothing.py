@@ -14,9 +14,16 @@ from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.label.chains import Chains, invert_diagonal, solve_chain
 from kerbstone.label.motion import MEASURED, predict_state, process_noise
+from kerbstone.label.rows import sum_by
 
 _FREEDOM = 4.0
 """Degrees of freedom of the measurements' distribution: detectors have heavy tails."""
+_FREEDOMS = _FREEDOM + np.array([2.0, 1.0])
+"""The same and the number of values measured, of place and of heading."""
+_TRIES = 5
+"""So often is a step tried, each time a quarter as long."""
+_TOLERANCE = 1e-3
+"""A log likelihood that falls by less has not fallen."""
 _SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
 """Variance per step that no model of driving explains, so that no direction is certain."""
 
@@ -81,19 +88,18 @@ def smooth(
         Bell, "The Iterated Kalman Smoother as a Gauss-Newton Method", SIAM J. Optim. 4(3), 1994;
         Lange, Little and Taylor, "Robust Statistical Modeling Using the t Distribution", 1989.
     """
-    follows = chains.follows
-    tail = np.flatnonzero(follows)
+    if not chains.cells:
+        return Course(np.zeros((0, 5)), np.zeros((0, 5, 5)), np.zeros((0, 2)))
+    tail = np.flatnonzero(chains.follows)
     head = tail + 1
     track = chains.track[tail]
     state = _first_guess(chains, measured, wheeled, dt)
-    weight = np.ones((len(measured.cell), 2))
+    after, jacobian = predict_state(state[tail], wheeled[track], dt)
     diagonal = coupling = np.zeros((0, 5, 5))
-    off = np.zeros((0, 3))
     prior = np.zeros((len(wheeled), 5))
     prior[:, 3] = speed**-2.0
     prior[:, 4] = np.where(wheeled, 0.5**-2, speed**-2.0)
     for _ in range(rounds):
-        after, jacobian = predict_state(state[tail], wheeled[track], dt)
         noise = process_noise(
             state[tail], wheeled[track], acceleration[track], turning[track], dt
         ) + np.diag(_SLACK)
@@ -112,18 +118,46 @@ def smooth(
         diagonal[chains.start[:, None], axes, axes] += prior
         right[chains.start] -= prior * state[chains.start]
         off = measured.value - state[measured.cell, :MEASURED]
+        misfit = _misfit(measured, state)
+        weight = _FREEDOMS / (_FREEDOM + misfit)
         share = np.repeat(weight, [2, 1], axis=1) / measured.variance
         for axis in range(MEASURED):
             # A cell has one measurement at most, so nothing is added twice.
             diagonal[measured.cell, axis, axis] += share[:, axis]
             right[measured.cell, axis] += share[:, axis] * off[:, axis]
-        state = state + solve_chain(diagonal, coupling, right)
-        misfit = _misfit(measured, state)
-        weight = np.column_stack(
-            [(_FREEDOM + 2) / (_FREEDOM + misfit[:, 0]), (_FREEDOM + 1) / (_FREEDOM + misfit[:, 1])]
-        )
+        step = solve_chain(diagonal, coupling, right)
+        loss = _loss(chains, measured, prior, certainty, state, error)
+        share = np.ones(len(wheeled))
+        onward = state
+        for _ in range(_TRIES):
+            onward = state + share[chains.track, None] * step
+            after, jacobian = predict_state(onward[tail], wheeled[track], dt)
+            reached = _loss(chains, measured, prior, certainty, onward, onward[head] - after)
+            # Where headings contradict the way, a whole step may lead away from the likeliest.
+            worse = reached > loss + _TOLERANCE
+            if not worse.any():
+                break
+            share = np.where(worse, share / 4, share)
+        state = onward
     covariance = invert_diagonal(diagonal, coupling, chains)
     return Course(state, covariance, _misfit(measured, state))
+
+
+def _loss(
+    chains: Chains,
+    measured: Measurements,
+    prior: Float64[np.ndarray, "track 5"],
+    certainty: Float64[np.ndarray, "link 5 5"],
+    state: Float64[np.ndarray, "cell 5"],
+    error: Float64[np.ndarray, "link 5"],
+) -> Float64[np.ndarray, " track"]:
+    """Return minus the log of how likely each track's course is, but for a constant."""
+    count = len(prior)
+    driving = (error * (certainty @ error[:, :, None])[:, :, 0]).sum(axis=1) / 2
+    loss = sum_by(chains.track[np.flatnonzero(chains.follows)], driving, count)
+    loss += (prior * state[chains.start] ** 2).sum(axis=1) / 2
+    tails = _FREEDOMS / 2 * np.log1p(_misfit(measured, state) / _FREEDOM)
+    return loss + sum_by(chains.track[measured.cell], tails.sum(axis=1), count)
 
 
 def _misfit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 
 from kerbstone.errors import InputError
 from kerbstone.scene.boxes import BoxIndex
@@ -29,7 +29,8 @@ class Detections:
         box: Box in the world frame (`BoxIndex`) [m, rad].
         kind: `Kind` of each row, the likeliest where the detector gives probabilities.
         score: How sure the detector is, on its own scale; higher is surer.
-        std: Standard deviation of each column of the box, or None where the detector says nothing.
+        std: Standard deviation of each column of the box, above 0, or None where the detector says
+            nothing.
         probability: Chance of each `Kind` (by its number), or None.
         image_box: Left, top, right, bottom in the image of the camera that saw it [px], or None.
 
@@ -76,8 +77,9 @@ class Detections:
                 "a detection lies outside the log's time",
                 why=f"steps {self.step[0]} to {self.step[-1]}, the log has {self.clock.steps}",
             )
-        wrong = ~np.isfinite(self.box).all(axis=1) | ~np.isfinite(self.score)
-        wrong |= (self.box[:, BoxIndex.LENGTH :] <= 0).any(axis=1)
+        if self.kind.max() >= len(Kind):
+            raise InputError("value", "a detection is of no kind", why=f"kind {self.kind.max()}")
+        wrong = _find_broken(self.box, self.score, self.std, self.probability)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise InputError(
@@ -109,7 +111,8 @@ class Rejects:
     """What of a detector's rows could not be used.
 
     Args:
-        broken: Rows that are no boxes: NaN or infinity, or a size that is not positive.
+        broken: Rows that are no boxes: NaN or infinity, a size or a standard deviation that is not
+            positive, a negative chance.
         duplicates: Rows that repeat another one of the same step, kind and box.
         outside: Rows outside the log's time.
     """
@@ -138,15 +141,14 @@ def detections_from_rows(
     """Return detections of rows in any order, without those that are no boxes.
 
     Rows that hold NaN, have no size, lie outside the clock or repeat another one are left out and
-    counted. Arguments are as in `Detections`; headings may be any angle.
+    counted; of those that repeat one another the surest stays. Arguments are as in `Detections`; headings may be any angle.
 
     Returns:
         The detections by step and then by falling score, what was left out, and which row each
         was.
     """
     step = np.asarray(step, np.int64)
-    broken = ~np.isfinite(box).all(axis=1) | ~np.isfinite(score)
-    broken |= ~(box[:, BoxIndex.LENGTH :] > 0).all(axis=1)
+    broken = _find_broken(box, score, std, probability)
     outside = ~broken & ((step < 0) | (step >= clock.steps))
     rows = np.flatnonzero(~broken & ~outside)
     order = np.lexsort((-score[rows], *box[rows].T, kind[rows], step[rows]))
@@ -174,3 +176,19 @@ def detections_from_rows(
         image_box=None if image_box is None else image_box[rows].astype(np.float64),
     )
     return kept, rejects, rows
+
+
+def _find_broken(
+    box: Float64[np.ndarray, "row 7"],
+    score: Float64[np.ndarray, " row"],
+    std: Float64[np.ndarray, "row 7"] | None,
+    probability: Float64[np.ndarray, "row kind"] | None,
+) -> Bool[np.ndarray, " row"]:
+    """Tell which rows are no detections."""
+    good = np.isfinite(box).all(axis=1) & np.isfinite(score)
+    good &= (box[:, BoxIndex.LENGTH :] > 0).all(axis=1)
+    if std is not None:
+        good &= (np.isfinite(std) & (std > 0)).all(axis=1)
+    if probability is not None:
+        good &= (np.isfinite(probability) & (probability >= 0)).all(axis=1)
+    return ~good

@@ -185,8 +185,8 @@ def _identify(
 def _find_heirs(
     identity: Int64[np.ndarray, " track"], now: Situation
 ) -> Bool[np.ndarray, " track"]:
-    """Tell which track stands for its road user: of several, the last seen, then the longest."""
-    order = np.lexsort((-now.tracks.hits, now.tracks.unseen, identity))
+    """Tell which track stands for its road user: of several, the one with the most detections."""
+    order = np.lexsort((now.tracks.unseen, -now.tracks.hits, identity))
     first = np.ones(len(order), bool)
     first[1:] = np.diff(identity[order]) != 0
     heir = np.zeros(len(order), bool)

@@ -120,8 +120,8 @@ def write_side_file(
     labels: Labels,
     folder: Path,
     *,
-    format: str,
-    files: Iterable[Path],  # noqa: A002 - as the flag
+    format: str,  # noqa: A002 - named as the flag
+    files: Iterable[Path],
 ) -> Path:
     """Write `review.json`: the identity, the format and the files of an export."""
     identity = identify_labels(labels)
@@ -161,14 +161,22 @@ class SideFile:
 
 
 def find_side_file(path: Path) -> SideFile | None:
-    """Read the `review.json` of a folder, or that beside a file or up to two folders above it.
+    """Read the `review.json` of a folder, or that of the export that a file belongs to.
+
+    That is the one in the file's folder, or one in the two folders above that names the file.
 
     Raises:
         InputError: It is there and broken, or names files outside its folder.
     """
-    near = [path] if path.is_dir() else list(path.parents)[:3]
-    found = next((folder / SIDE_FILE for folder in near if (folder / SIDE_FILE).is_file()), None)
-    return None if found is None else _read_side_file(found)
+    if path.is_dir() or (path.parent / SIDE_FILE).is_file():
+        folder = path if path.is_dir() else path.parent
+        return _read_side_file(folder / SIDE_FILE) if (folder / SIDE_FILE).is_file() else None
+    for folder in list(path.parents)[1:3]:
+        if (folder / SIDE_FILE).is_file():
+            side = _read_side_file(folder / SIDE_FILE)
+            if path.resolve() in [file.resolve() for file in side.files]:
+                return side
+    return None
 
 
 def _read_side_file(path: Path) -> SideFile:

@@ -161,7 +161,7 @@ def _weigh(
 def _doubt(
     labels: Labels, leaps: Bool[np.ndarray, " cell"], odd: Bool[np.ndarray, " cell"]
 ) -> Float64[np.ndarray, " cell"]:
-    doubt = np.minimum(labels.confidence, 1 - labels.confidence)
+    doubt = 1 - labels.confidence
     doubt = np.maximum(doubt, np.where(leaps, _LEAP_DOUBT, 0.0))
     doubt = np.maximum(doubt, np.where(odd, _SIZE_DOUBT, 0.0))
     return np.where(_is_settled(labels), 0.0, doubt)

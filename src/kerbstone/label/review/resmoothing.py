@@ -33,8 +33,8 @@ _KEY_STD = 2e-4
 and a far one is not taken for an error of measurement."""
 _LEAST_CHANGE = 1e-3
 """What moves by less than this stays as it is [m, rad]."""
-_CLIMB = 0.02
-"""How much a height changes from step to step, as a standard deviation [m]."""
+_CLIMB = 0.06
+"""How far a height wanders in a second, as a standard deviation [m]."""
 _STANDING_TRAVEL = 1.0
 """Keys farther apart than this say that their track does not stand [m]."""
 
@@ -160,7 +160,7 @@ class Resmoother:
         variance = seen.std[:, [0, 0, 2]] ** 2
         value = np.column_stack([seen.place[:, :2], seen.heading])
         drift = table["drift"][0] ** 2 * self._dt
-        wander = np.array([drift, drift, drift * 0.01, drift if stands else _CLIMB**2])
+        wander = np.array([drift, drift, drift * 0.01, drift if stands else _CLIMB**2 * self._dt])
         still, spread = smooth_values(
             chains,
             seen.cell,

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -54,15 +54,24 @@ class Sheet:
         return len(self.step)
 
 
+@runtime_checkable
 class ReviewFormat(Protocol):
     """What a format offers for the round trip."""
 
-    name: str
-    """Short name, as `--format` takes it."""
-    kinds: Mapping[str, Kind]
-    """What each class that a file may name stands for."""
-    tolerance: Float64[np.ndarray, " 7"]
-    """Which changes of a box are none: what tools round [m, rad]."""
+    @property
+    def name(self) -> str:
+        """Short name, as `--format` takes it."""
+        ...
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """What each class that a file may name stands for."""
+        ...
+
+    @property
+    def tolerance(self) -> Float64[np.ndarray, " 7"]:
+        """Which changes of a box are none: what tools round [m, rad]."""
+        ...
 
     def write(self, labels: Labels, folder: Path) -> list[Path]:
         """Write labels to a folder that is there, and return the files.
@@ -169,14 +178,14 @@ def _find_moves(
     lost: dict[int, list[tuple[str, int]]] = defaultdict(list)
     for key, row in was_row_of.items():
         other = row_of.get(key)
-        if other is None or (found.is_key[other] and not _alike(told, row, found, other, tolerance)):
+        if other is None or (
+            found.is_key[other] and not _alike(told, row, found, other, tolerance)
+        ):
             lost[key[1]].append(key)
     moves = []
     for (name, step), row in row_of.items():
         was = was_row_of.get((name, step))
-        if not found.is_key[row] or (
-            was is not None and _alike(told, was, found, row, tolerance)
-        ):
+        if not found.is_key[row] or (was is not None and _alike(told, was, found, row, tolerance)):
             continue
         for key in lost[step]:
             if key[0] != name and _alike(told, was_row_of[key], found, row, tolerance):
@@ -192,11 +201,13 @@ def _alike(
     return not _differs(told.box[[was]], found.box[[row]], tolerance).any()
 
 
-def _differs(was: Boxes, now: Boxes, tolerance: Float64[np.ndarray, " 7"]) -> np.ndarray:
+def _differs(
+    was: Boxes, now: Boxes, tolerance: Float64[np.ndarray, " 7"]
+) -> Bool[np.ndarray, "row 7"]:
     """Tell which columns of boxes changed; what is not told did not."""
     off = now - was
     off[:, BoxIndex.HEADING] = wrap_angle(off[:, BoxIndex.HEADING])
-    return np.abs(off) > tolerance
+    return np.asarray(np.abs(off) > tolerance)
 
 
 def _find_classes(
@@ -256,12 +267,10 @@ def _find_changes(
     ]
     some = np.flatnonzero(changed.any(axis=1))
     rows, was, changed = rows[some], was[some], changed[some]
-    box = form.to_world(
-        labels, np.where(changed, found.box[rows], told.box[was]), found.step[rows]
-    )
+    box = form.to_world(labels, np.where(changed, found.box[rows], told.box[was]), found.step[rows])
     known = _boxes_of(labels, told, was)
     flat = slice(BoxIndex.X, BoxIndex.HEADING)
-    moved = changed[:, flat].any(axis=1)
+    moved = np.asarray(changed[:, flat].any(axis=1))
     kept = ~changed
     kept[:, flat] = ~moved[:, None]
     box = np.where(kept | np.isnan(box), known, box)
