@@ -26,7 +26,16 @@ import numpy as np
 
 from kerbstone.formats.detections import DetectedLog, read_detections, stored_detections
 from kerbstone.formats.sumo import SimulationConfig, simulate_roads, vary_config
-from kerbstone.label import Example, LabelConfig, Labels, Profile, fit_profile, label_detections
+from kerbstone.label import (
+    Example,
+    LabelConfig,
+    Labels,
+    Profile,
+    fit_profile,
+    label_detections,
+    read_profile,
+    write_profile,
+)
 from kerbstone.label.association import Association
 from kerbstone.label.confidence import expected_calibration_error
 from kerbstone.label.metrics import (
@@ -37,14 +46,15 @@ from kerbstone.label.metrics import (
     score_hota,
     score_identity,
 )
-from kerbstone.scene import BoxIndex, Kind, Scene, derive_velocity, pack_boxes, wrap_angle
+from kerbstone.scene import BoxIndex, Scene, derive_velocity, pack_boxes, wrap_angle
 from kerbstone.store import Store
 from timing import print_rows, write_results
 
 LEARNED = ("grid", "spider", "motorway")
 HELD_OUT = ("roundabouts", "berlin", "braunschweig")
 GOALS = {"place": 0.5, "ece": 0.03, "switches": 3.0}
-_ALIKE = {Kind.TRUCK: 1, Kind.BUS: 1, Kind.TRAILER: 1, Kind.CAR: 1}
+_ABOUT = """Learned from simulated roads: grid, spider and motorway towns, traffic on both sides,
+by benchmarks/bench_label_simulated.py."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +68,9 @@ class Judged:
     agent: np.ndarray
 
 
-def simulate(folder: Path, towns: tuple[str, ...], duration: float, seed: int, workers: int) -> Store:
+def simulate(
+    folder: Path, towns: tuple[str, ...], duration: float, seed: int, workers: int
+) -> Store:
     """Return a store of simulated logs of some towns, one for each side."""
     base = SimulationConfig(seed=seed, duration=duration, agents=100)
     configs = vary_config(base, towns=towns, sides=("right", "left"), logs=2 * len(towns))
@@ -73,7 +85,9 @@ def true_agents(store: Store, log: DetectedLog, truth: Scene) -> np.ndarray:
     agent_of = dict(zip(told["detection"].to_pylist(), told["agent"].to_pylist(), strict=True))
     rank = {agent: row for row, agent in enumerate(truth.agents.ids)}
     key = np.column_stack([rows[name].to_numpy() for name in ("time_ns", "x", "y")])
-    place = {tuple(each): n for each, n in zip(key.tolist(), rows["detection"].to_pylist(), strict=True)}
+    place = {
+        tuple(each): n for each, n in zip(key.tolist(), rows["detection"].to_pylist(), strict=True)
+    }
     seen = log.detections
     times = seen.clock.times_ns[seen.step]
     found = np.full(len(seen), -1)
@@ -159,7 +173,9 @@ def errors(judged: Judged) -> dict[str, np.ndarray]:
     }
 
 
-def confidence(profile: Profile, judged: list[Judged], all_labels: list[Labels]) -> dict[str, float]:
+def confidence(
+    judged: list[Judged], all_labels: list[Labels]
+) -> dict[str, float]:
     """Return how far confidence and truth differ, over all cells, kept or not."""
     said, met = [], []
     for each, labels in zip(judged, all_labels, strict=True):
@@ -167,7 +183,9 @@ def confidence(profile: Profile, judged: list[Judged], all_labels: list[Labels])
         agent, step = np.nonzero(agents.valid)
         kept = agent != each.truth.ego
         agent, step = agent[kept], step[kept]
-        boxes = pack_boxes(agents.centre[agent, step], agents.heading[agent, step], agents.size[agent])
+        boxes = pack_boxes(
+            agents.centre[agent, step], agents.heading[agent, step], agents.size[agent]
+        )
         compared = compare_boxes(
             TrackedBoxes(step, agent, boxes),
             TrackedBoxes(labels.step, labels.agent, labels.boxes()),
@@ -196,26 +214,35 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=501)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--profile", type=Path, help="write the learned profile here")
+    parser.add_argument("--use", help="a profile to judge, instead of learning one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         run(folder, arguments)
 
 
-def run(folder: Path, arguments: argparse.Namespace) -> None:
-    known = simulate(folder / "learned", LEARNED, arguments.duration, arguments.seed, arguments.workers)
-    other = simulate(folder / "held", HELD_OUT, arguments.duration, arguments.seed + 1, arguments.workers)
+def learn(folder: Path, arguments: argparse.Namespace) -> Profile:
+    """Return the profile that the towns to learn from tell."""
+    known = simulate(
+        folder / "learned", LEARNED, arguments.duration, arguments.seed, arguments.workers
+    )
     began = time.perf_counter()
     examples = []
     for source in stored_detections(known):
         log = read_detections(source)
         examples.append(Example(log.detections, log.scene, known.scene(source.log)))
     profile = fit_profile(examples)
-    print(f"learned from {len(examples)} logs in {time.perf_counter() - began:.0f} s")
+    print(f"learned from {len(examples)} scenes in {time.perf_counter() - began:.0f} s")
     if arguments.profile:
-        from kerbstone.label import write_profile
+        write_profile(profile, arguments.profile, about=_ABOUT)
+    return profile
 
-        write_profile(profile, arguments.profile, about="Learned from simulated roads: grid, spider and\nmotorway towns of 180 s each, by benchmarks/bench_label_simulated.py.")
+
+def run(folder: Path, arguments: argparse.Namespace) -> None:
+    other = simulate(
+        folder / "held", HELD_OUT, arguments.duration, arguments.seed + 1, arguments.workers
+    )
+    profile = read_profile(arguments.use) if arguments.use else learn(folder, arguments)
     judged, everything = [], []
     for source in stored_detections(other):
         log, truth = read_detections(source), other.scene(source.log)
@@ -228,8 +255,14 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
         there = true_boxes(each.truth, seen_cells(each, other))
         labels, seen = each.labels, each.log.detections
         kept = labels.row[labels.row >= 0]
-        online.append(compare_boxes(there, TrackedBoxes(seen.step[kept], each.found.online[kept], seen.box[kept])))
-        offline.append(compare_boxes(there, TrackedBoxes(labels.step, labels.agent, labels.boxes())))
+        online.append(
+            compare_boxes(
+                there, TrackedBoxes(seen.step[kept], each.found.online[kept], seen.box[kept])
+            )
+        )
+        offline.append(
+            compare_boxes(there, TrackedBoxes(labels.step, labels.agent, labels.boxes()))
+        )
     before, after = score(online), score(offline)
     parts = [errors(each) for each in judged]
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -249,11 +282,11 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
             )
     for row in rows:
         row["ratio"] = row["after"] / row["before"] if row["before"] else float("nan")
-    print_rows(rows)
-    sure = confidence(profile, judged, everything)
+    print_rows("labels of held-out towns (simulated)", rows)
+    sure = confidence(judged, everything)
     sure["std_covers_68"] = float((whole["place_after"] < 1.51 * whole["claimed"]).mean())
     print({name: round(value, 4) for name, value in sure.items()})
-    write_results("label_simulated", {"rows": rows, "confidence": sure})
+    write_results("label_simulated", [*rows, {"what": "confidence", **sure}])
 
 
 if __name__ == "__main__":

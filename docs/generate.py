@@ -14,11 +14,24 @@ from kerbstone.app.cli import app
 from kerbstone.errors import CODES
 from kerbstone.formats import all_formats
 from kerbstone.formats.sumo import SimulationConfig
+from kerbstone.label import LabelConfig
 from kerbstone.lang import KINDS, known_signals, print_scenario
 from kerbstone.lang.library import built_in_files
 
 REFERENCE = Path(__file__).parent / "reference"
-ROOMS = ("scene", "lang", "store", "formats", "formats.sumo", "mine", "settings", "errors")
+ROOMS = (
+    "scene",
+    "lang",
+    "store",
+    "formats",
+    "formats.detections",
+    "formats.sumo",
+    "mine",
+    "label",
+    "label.metrics",
+    "settings",
+    "errors",
+)
 
 
 def write_pages(folder: Path = REFERENCE) -> None:
@@ -80,7 +93,10 @@ def describe_configuration() -> str:
         "# Configuration",
         "TOML files, with the flags of the command on top. An unknown key is an error.",
     ]
-    pending = [("kerbstone simulate --config FILE.toml", "", SimulationConfig)]
+    pending = [
+        ("kerbstone simulate --config FILE.toml", "", SimulationConfig),
+        ("kerbstone label --config FILE.toml", "", LabelConfig),
+    ]
     while pending:
         title, prefix, kind = pending.pop(0)
         parts.append(f"## {title}\n\n{_markdown(inspect.getdoc(kind) or '')}")

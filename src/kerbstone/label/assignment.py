@@ -90,7 +90,7 @@ def _solve_sparse(
     # worth nothing. Costs may not be 0, which a sparse matrix takes for no pair; as every row is
     # matched once, a constant on all of them changes nothing.
     if shape[0] > shape[1]:
-        row, column, shape = column, row, shape[::-1]
+        row, column, shape = column, row, (shape[1], shape[0])
     lonely = np.arange(shape[0])
     cost = np.concatenate([-gain, np.zeros(shape[0])]) + (gain.max() + 1.0)
     ends = np.concatenate([column, shape[1] + lonely])

@@ -48,9 +48,9 @@ def associate(
         detections: What the detector saw.
         profile: What is known of the detector and of road users.
         sensor: Where the recording car was at each step [m].
-        prices: What joining costs.
+        prices: What joining costs; as the profile says if not given.
     """
-    prices = prices or LinkPrices()
+    prices = prices or LinkPrices(apart=profile.apart)
     online = track_online(detections, profile.matching, sensor=sensor)
     tracks = refine(detections, online, profile, sensor=sensor, rounds=_ROUNDS)
     track = _let_go(detections, online, tracks)

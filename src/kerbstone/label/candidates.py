@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kerbstone.label.motion import StateIndex
 from kerbstone.label.profile import Profile
@@ -103,7 +103,7 @@ def find_candidates(tracks: Expected, rows: Sightings, profile: Profile) -> Cand
 
 
 def _distances(
-    tracks: Expected, rows: Sightings, track: object, row: object
+    tracks: Expected, rows: Sightings, track: Any, row: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return squared Mahalanobis distances, and determinants, of pairs by any index."""
     place, variance = rows.place, rows.variance
@@ -126,10 +126,11 @@ def _near_pairs(
     """Return each track's nearest detections, none beyond the farthest that any gate reaches."""
     spread = np.linalg.eigvalsh(tracks.covariance[:, :2, :2])[:, 1] + rows.variance[:, :2].max()
     count = min(_NEAREST, len(rows.kind))
-    _, near = cKDTree(rows.place[:, :2]).query(
+    _, near = KDTree(rows.place[:, :2]).query(
         tracks.state[:, :2],
-        k=np.arange(1, count + 1),
+        k=count,
         distance_upper_bound=float(np.sqrt(gate * spread.max())) * (1 + 1e-9),
     )
+    near = np.sort(np.asarray(near, np.int64).reshape(-1, count), axis=1)
     track, rank = np.nonzero(near < len(rows.kind))
-    return track, near[track, rank].astype(np.int64)
+    return track, near[track, rank]

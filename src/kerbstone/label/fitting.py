@@ -24,8 +24,9 @@ Judged = Callable[
 _OVERLAP = 0.25
 _FEWEST = 50
 """Of a kind with fewer matches nothing is learned but how sure it is."""
-_NOISE_FACTORS = (0.25, 0.4, 0.6, 1.0)
+_NOISE_FACTORS = (0.25, 0.5, 1.0, 1.5)
 _DRIFTS = (0.0, 0.05, 0.1)
+_APARTS = (0.0, 2.0, 4.0, 6.0)
 _KEEPS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _MODERATION = 20.0
 """A size is trusted to be off by as much as half of what so many tracks say."""
@@ -82,6 +83,17 @@ def fit_profile(
         examples, config, [_scale_noise(profile, each) for each in _NOISE_FACTORS], on_step
     )
     profile = _best(examples, config, [_set_all(profile, drift=each) for each in _DRIFTS], on_step)
+    weighed = []
+    for apart in _APARTS:
+        weighed.append(_weigh(examples, replace(profile, apart=apart), base, config))
+        on_step(1)
+    return max(weighed, key=lambda each: each[1])[0]
+
+
+def _weigh(
+    examples: Sequence[Example], profile: Profile, base: Profile, config: LabelConfig
+) -> tuple[Profile, float]:
+    """Return the profile with what finished labels tell, and the HOTA that it reaches."""
     finished = [_finish(example, profile, config) for example in examples]
     evidence = [
         gather_evidence(tracks, each.detections, profile, sensor=sensor_path(each.scene))
@@ -94,21 +106,19 @@ def fit_profile(
         np.concatenate([overlap[known] > 0.5 for overlap, known in judged]),
         np.concatenate([each[known] for each, (_, known) in zip(kinds, judged, strict=True)]),
     )
-    on_step(1)
     profile = _fit_spread(examples, finished, profile)
     profile = replace(profile, confidence={**base.confidence, **models})
     chances = [
         profile.confidence_of(kind, each) for kind, each in zip(kinds, evidence, strict=True)
     ]
-    keeps = _best_keeps(examples, finished, chances, [known for _, known in judged])
-    on_step(1)
+    keeps, merit = _best_keeps(examples, finished, chances, [known for _, known in judged])
     rows = {
         kind: replace(row, keep=keeps.get(kind, row.keep)) for kind, row in profile.kinds.items()
     }
-    return replace(profile, kinds=rows)
+    return replace(profile, kinds=rows), merit
 
 
-STEPS = 3 + len(_NOISE_FACTORS) + len(_DRIFTS)
+STEPS = 1 + len(_NOISE_FACTORS) + len(_DRIFTS) + len(_APARTS)
 """How often `fit_profile` reports."""
 
 
@@ -316,7 +326,7 @@ def _best(
 
 def _finish(example: Example, profile: Profile, config: LabelConfig) -> Tracks:
     seen, sensor = example.detections, sensor_path(example.scene)
-    found = associate(seen, profile, sensor=sensor, prices=config.prices)
+    found = associate(seen, profile, sensor=sensor)
     return refine(
         seen, found.track, profile, sensor=sensor, reach=config.reach_steps(seen.clock.dt)
     )
@@ -394,29 +404,60 @@ def _best_keeps(
     finished: Sequence[Tracks],
     chances: Sequence[Float64[np.ndarray, " cell"]],
     known: Sequence[Bool[np.ndarray, " cell"]],
-) -> Mapping[Kind, float]:
-    """Return for each kind the confidence from which on labels are worth keeping: the best HOTA."""
-    keeps = {}
+) -> tuple[Mapping[Kind, float], float]:
+    """Return for each kind the confidence from which on labels are worth keeping: the best HOTA.
+
+    Returns:
+        The confidences, and the mean of the best HOTAs, kinds counting by their true boxes.
+    """
+    keeps, merit, mass = {}, 0.0, 0
+    there = [_reachable(example) for example in examples]
     present = np.unique(np.concatenate([tracks.kind for tracks in finished]))
     for kind in present:
         merits = []
         for keep in _KEEPS:
-            total = None
-            for example, tracks, chance, sure in zip(
-                examples, finished, chances, known, strict=True
+            parts = []
+            for (agent, boxes, step, kinds), tracks, chance, sure in zip(
+                there, finished, chances, known, strict=True
             ):
                 chains = tracks.chains
                 cells = (tracks.kind[chains.track] == kind) & sure & (chance >= keep)
-                agent, boxes, step, kinds = _true_boxes(example.truth)
                 true = kinds == kind
                 compared = compare_boxes(
                     TrackedBoxes(step[true], agent[true], boxes[true]),
                     TrackedBoxes(chains.step[cells], chains.track[cells], tracks.boxes()[cells]),
                 )
-                part = score_hota(compared)
-                total = part if total is None else total + part
-            merit = float("nan") if total is None else total.summarise()["HOTA"]
-            merits.append(-1.0 if np.isnan(merit) else merit)
+                parts.append(score_hota(compared))
+            hota = sum(parts[1:], parts[0]).summarise()["HOTA"]
+            merits.append(0.0 if np.isnan(hota) else float(hota))
+        boxes_of_kind = sum(int((kinds == kind).sum()) for _, _, _, kinds in there)
+        merit, mass = merit + boxes_of_kind * max(merits), mass + boxes_of_kind
         if max(merits) > 0:
             keeps[Kind(int(kind))] = _KEEPS[int(np.argmax(merits))]
-    return keeps
+    return keeps, merit / max(mass, 1)
+
+
+def _reachable(
+    example: Example,
+) -> tuple[
+    Int64[np.ndarray, " box"],
+    Float64[np.ndarray, "box 7"],
+    Int64[np.ndarray, " box"],
+    UInt8[np.ndarray, " box"],
+]:
+    """Return the true boxes, as `_true_boxes` has them, that labels could be of.
+
+    They are those from a road user's first to its last detection: what was not seen yet, or never,
+    cannot be labelled, and would make all thresholds look alike.
+    """
+    agent, boxes, step, kind = _true_boxes(example.truth)
+    met = _match_detections(example).agent
+    seen = met >= 0
+    first = np.full(len(example.truth.agents), example.truth.clock.steps)
+    last = np.full(len(example.truth.agents), -1)
+    np.minimum.at(first, met[seen], example.detections.step[seen])
+    np.maximum.at(last, met[seen], example.detections.step[seen])
+    kept = (step >= first[agent]) & (step <= last[agent])
+    if example.judged is not None:
+        kept &= example.judged(step, boxes)
+    return agent[kept], boxes[kept], step[kept], kind[kept]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Shaped, UInt8
@@ -11,7 +11,6 @@ from kerbstone.errors import InputError
 from kerbstone.label.association import Association, associate
 from kerbstone.label.evidence import gather_evidence
 from kerbstone.label.labels import Labels, Provenance
-from kerbstone.label.linking import LinkPrices
 from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks, refine
 from kerbstone.label.rows import sum_by
@@ -27,7 +26,6 @@ class LabelConfig:
             where the evidence allows [s].
         standing_reach: The same for what stands [s].
         keep: Labels of a lower confidence are left out; by kind in the profile if not given.
-        prices: What it costs to join two tracklets.
 
     Raises:
         InputError: A reach is negative, or `keep` is no chance.
@@ -36,7 +34,6 @@ class LabelConfig:
     reach: float = 0.5
     standing_reach: float = 3.0
     keep: float | None = None
-    prices: LinkPrices = field(default_factory=LinkPrices)
 
     def __post_init__(self) -> None:
         limits = {"reach": 1e6, "standing_reach": 1e6, "keep": 1.0}
@@ -86,7 +83,7 @@ def label_detections(
         )
     config = config or LabelConfig()
     sensor = sensor_path(scene)
-    found = associate(detections, profile, sensor=sensor, prices=config.prices)
+    found = associate(detections, profile, sensor=sensor)
     reach = config.reach_steps(detections.clock.dt)
     tracks = refine(detections, found.track, profile, sensor=sensor, reach=reach)
     evidence = gather_evidence(tracks, detections, profile, sensor=sensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,10 @@ from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import Tracks
 from kerbstone.scene import bev_boxes, bev_iou
 
-_FASTEST = 40.0
-"""Nothing on a road is expected to cross a gap faster than this [m/s]."""
+_STILL_SEEN = 0.2
+"""What stands is overlooked at this share of the price of what moves: it stays hidden for long."""
 _PAIRS = 2_000_000
 """Pairs that are looked at together."""
-_SOONEST = 3
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,22 @@ def link(
         Zhang, Li and Nevatia, "Global Data Association for Multi-Object Tracking Using Network
         Flows", CVPR 2008.
     """
-    before, after = _candidates(tracks, prices, dt)
-    if group is not None:
-        starts, ends = _group_ends(tracks.chains, group)
-        kept = ends[before] & starts[after] & (group[before] != group[after])
+    starts, ends = _group_ends(tracks.chains, group)
+    befores, afters, gains = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for before, after in _candidates(tracks, profile, prices, dt):
+        kept = ends[before] & starts[after]
+        if group is not None:
+            kept &= group[before] != group[after]
         before, after = before[kept], after[kept]
-    gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
-    kept = gain > 0
-    before, after, gain = before[kept], after[kept], gain[kept]
-    if not len(before):
-        return before, after
-    return _best_followers(before, after, gain)
+        gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
+        kept = gain > 0
+        befores.append(before[kept])
+        afters.append(after[kept])
+        gains.append(gain[kept])
+    gain = np.concatenate(gains)
+    if not len(gain):
+        return befores[0], afters[0]
+    return _best_followers(np.concatenate(befores), np.concatenate(afters), gain)
 
 
 def group_tracks(
@@ -109,9 +114,11 @@ def group_tracks(
 
 
 def _group_ends(
-    chains: Chains, group: Int64[np.ndarray, " track"]
+    chains: Chains, group: Int64[np.ndarray, " track"] | None
 ) -> tuple[Bool[np.ndarray, " track"], Bool[np.ndarray, " track"]]:
     """Tell which tracks begin, and which end their group."""
+    if group is None:
+        return np.ones(len(chains.first), bool), np.ones(len(chains.first), bool)
     starts, ends = np.zeros(len(group), bool), np.zeros(len(group), bool)
     order = np.lexsort((chains.first, group))
     starts[order[np.diff(group[order], prepend=-1) != 0]] = True
@@ -121,19 +128,24 @@ def _group_ends(
 
 
 def _candidates(
-    tracks: Tracks, prices: LinkPrices, dt: float
-) -> tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]:
-    """Return pairs of which the second starts after the first ended, in time and in reach."""
-    chains = tracks.chains
+    tracks: Tracks, profile: Profile, prices: LinkPrices, dt: float
+) -> Iterator[tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]]]:
+    """Give all pairs that may be worth joining, some at a time.
+
+    The second starts after the first ended, and both are so near and so sure that their price may
+    be low enough; of a price at a distance r and a variance v, r²/(2v) + log(2πvd), the least over
+    all v is 1 + log(πdr²).
+    """
+    chains, stands = tracks.chains, tracks.stands
     end = chains.first + chains.length - 1
     order = np.argsort(chains.first, kind="stable")
     starts = chains.first[order]
-    longest = np.where(tracks.stands, prices.longest_standing, prices.longest)
     low = np.searchsorted(starts, end, side="right")
-    high = np.searchsorted(starts, end + np.floor(longest / dt).astype(np.int64), side="right")
-    befores, afters = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    head = tracks.place[chains.start]
-    tail = tracks.place[chains.start + chains.length - 1]
+    longest = _longest_gaps(tracks, profile, prices, dt)
+    high = np.searchsorted(starts, end + longest, side="right")
+    head, tail = chains.start, chains.start + chains.length - 1
+    head_place, head_velocity = tracks.place[head, :2], tracks.velocity[head]
+    tail_place, tail_velocity = tracks.place[tail, :2], tracks.velocity[tail]
     total = np.cumsum(high - low)
     bounds = np.searchsorted(total, np.arange(0, max(total[-1:].sum(), 1), _PAIRS))
     for part, following in zip(bounds, [*bounds[1:], len(low)], strict=True):
@@ -143,12 +155,33 @@ def _candidates(
         place = np.arange(number.sum()) - np.repeat(np.cumsum(number) - number, number)
         after = order[np.repeat(low[rows], number) + place]
         gap = (chains.first[after] - end[before]) * dt
-        away = head[after] - tail[before]
-        near = np.hypot(away[:, 0], away[:, 1]) < 2.0 + _FASTEST * gap
-        near &= (gap <= prices.longest) | (tracks.stands[before] & tracks.stands[after])
-        befores.append(before[near])
-        afters.append(after[near])
-    return np.concatenate(befores), np.concatenate(afters)
+        still = stands[before] & stands[after]
+        half = gap[:, None] / 2
+        rest = head_place[after] - half * head_velocity[after]
+        rest -= tail_place[before] + half * tail_velocity[before]
+        budget = prices.apart - prices.unseen * np.where(still, _STILL_SEEN, 1.0) * gap
+        near = (rest**2).sum(axis=1) * np.pi * prices.density < np.exp(budget - 1.0)
+        near &= (gap <= prices.longest) | still
+        yield before[near], after[near]
+
+
+def _longest_gaps(
+    tracks: Tracks, profile: Profile, prices: LinkPrices, dt: float
+) -> Int64[np.ndarray, " track"]:
+    """Return after how many steps at most each track could be followed at all.
+
+    The less is known of how fast something moves, the sooner it could be anywhere.
+    """
+    longest = np.floor(prices.longest / dt + 1e-9)
+    gap = np.arange(1, longest + 1) * dt
+    tail = tracks.chains.start + tracks.chains.length - 1
+    speed = _speed_variance(tracks, tail)[:, None]
+    pull = profile.table["acceleration"][tracks.kind][:, None]
+    variance = 0.01 + gap**2 / 4 * speed + (pull * gap**2 / 8) ** 2
+    least = np.log(2 * np.pi * variance * prices.density) + prices.unseen * gap
+    steps = (least < prices.apart).sum(axis=1)
+    standing = np.floor(prices.longest_standing / dt + 1e-9)
+    return np.where(tracks.stands, standing, steps).astype(np.int64)
 
 
 def _price(
@@ -184,7 +217,7 @@ def _price(
     price = np.where(still, standing, price)
     price += _size_price(tracks, before, after, profile)
     price += profile.strangeness[tracks.kind[before], tracks.kind[after]]
-    return price + prices.unseen * np.where(still, 0.2, 1.0) * gap
+    return price + prices.unseen * np.where(still, _STILL_SEEN, 1.0) * gap
 
 
 def _speed_variance(

@@ -83,6 +83,8 @@ class Profile:
             those that are there.
         confusion: Chance that a detection has the class of something alike: a car that of a
             truck, a cyclist that of a pedestrian. 0 keeps the classes apart.
+        apart: Price of leaving two tracklets apart that may be one (`LinkPrices`): the more noise a
+            detector makes, the lower.
         lifetime: How long a track goes on unseen before it ends [s].
         trial: The same for a track that was seen only once [s].
         slack: How many times its noise a detection may be off while it is matched: errors last from
@@ -95,7 +97,8 @@ class Profile:
     kinds: Mapping[Kind, KindProfile] = field(default_factory=dict)
     confidence: Mapping[Kind, Confidence] = field(default_factory=dict)
     confusion: float = 0.05
-    lifetime: float = 2.0
+    apart: float = 2.0
+    lifetime: float = 1.5
     trial: float = 0.3
     slack: float = 2.5
     gate: float = 16.0

@@ -96,6 +96,7 @@ def smooth(
     state = _first_guess(chains, measured, wheeled, dt)
     after, jacobian = predict_state(state[tail], wheeled[track], dt)
     diagonal = coupling = np.zeros((0, 5, 5))
+    share = np.zeros_like(measured.value)
     prior = np.zeros((len(wheeled), 5))
     prior[:, 3] = speed**-2.0
     prior[:, 4] = np.where(wheeled, 0.5**-2, speed**-2.0)
@@ -127,18 +128,23 @@ def smooth(
             right[measured.cell, axis] += share[:, axis] * off[:, axis]
         step = solve_chain(diagonal, coupling, right)
         loss = _loss(chains, measured, prior, certainty, state, error)
-        share = np.ones(len(wheeled))
+        part = np.ones(len(wheeled))
         onward = state
         for _ in range(_TRIES):
-            onward = state + share[chains.track, None] * step
+            onward = state + part[chains.track, None] * step
             after, jacobian = predict_state(onward[tail], wheeled[track], dt)
             reached = _loss(chains, measured, prior, certainty, onward, onward[head] - after)
             # Where headings contradict the way, a whole step may lead away from the likeliest.
             worse = reached > loss + _TOLERANCE
             if not worse.any():
                 break
-            share = np.where(worse, share / 4, share)
+            part = np.where(worse, part / 4, part)
         state = onward
+    # Weights that look at how well each fits take the fit for knowledge; on average a measurement
+    # of a Student distribution says by this less.
+    less = np.repeat(2 / (_FREEDOMS + 2), [2, 1]) * share
+    for axis in range(MEASURED):
+        diagonal[measured.cell, axis, axis] -= less[:, axis]
     covariance = invert_diagonal(diagonal, coupling, chains)
     return Course(state, covariance, _misfit(measured, state))
 
