@@ -173,9 +173,7 @@ def errors(judged: Judged) -> dict[str, np.ndarray]:
     }
 
 
-def confidence(
-    judged: list[Judged], all_labels: list[Labels]
-) -> dict[str, float]:
+def confidence(judged: list[Judged], all_labels: list[Labels]) -> dict[str, float]:
     """Return how far confidence and truth differ, over all cells, kept or not."""
     said, met = [], []
     for each, labels in zip(judged, all_labels, strict=True):

@@ -79,7 +79,7 @@ def _join(
     detections: Detections,
     track: Int64[np.ndarray, " row"],
     profile: Profile,
-    *pairs: tuple[Int64[np.ndarray, " pair"], Int64[np.ndarray, " pair"]],
+    *pairs: tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]],
 ) -> Int64[np.ndarray, " row"]:
     """Make one of pairs of tracks; where both were seen at a step, the surer detection counts."""
     one = np.concatenate([pair[0] for pair in pairs])

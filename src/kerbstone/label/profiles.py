@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FOLDER = resources.files("kerbstone.label") / "profiles_built_in"
 _TABLES = {"kinds", "confidence"}
 _KINDS = {kind.name.lower(): kind for kind in Kind}
-_MAY_BE_ANY = {"even_score"}
+_MAY_BE_ANY = {"apart", "even_score"}
 _MAY_BE_ZERO = {"noise_growth", "anchoring", "drift", "lifetime", "trial"}
 _SHARES = {"confusion", "keep"}
 

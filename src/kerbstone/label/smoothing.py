@@ -8,6 +8,7 @@ where it was. Measurements that fit badly count less, as those of a Student dist
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -20,8 +21,8 @@ _FREEDOM = 4.0
 """Degrees of freedom of the measurements' distribution: detectors have heavy tails."""
 _FREEDOMS = _FREEDOM + np.array([2.0, 1.0])
 """The same and the number of values measured, of place and of heading."""
-_TRIES = 5
-"""So often is a step tried, each time a quarter as long."""
+_SHORTENINGS = 4
+"""So often is a step that leads nowhere made a quarter as long."""
 _TOLERANCE = 1e-3
 """A log likelihood that falls by less has not fallen."""
 _SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
@@ -92,7 +93,8 @@ def smooth(
         return Course(np.zeros((0, 5)), np.zeros((0, 5, 5)), np.zeros((0, 2)))
     tail = np.flatnonzero(chains.follows)
     head = tail + 1
-    track = chains.track[tail]
+    track, own = chains.track[tail], chains.track[measured.cell]
+    every_link, every_row = np.arange(len(tail)), np.arange(len(own))
     state = _first_guess(chains, measured, wheeled, dt)
     after, jacobian = predict_state(state[tail], wheeled[track], dt)
     diagonal = coupling = np.zeros((0, 5, 5))
@@ -127,18 +129,25 @@ def smooth(
             diagonal[measured.cell, axis, axis] += share[:, axis]
             right[measured.cell, axis] += share[:, axis] * off[:, axis]
         step = solve_chain(diagonal, coupling, right)
-        loss = _loss(chains, measured, prior, certainty, state, error)
-        part = np.ones(len(wheeled))
-        onward = state
-        for _ in range(_TRIES):
-            onward = state + part[chains.track, None] * step
-            after, jacobian = predict_state(onward[tail], wheeled[track], dt)
-            reached = _loss(chains, measured, prior, certainty, onward, onward[head] - after)
-            # Where headings contradict the way, a whole step may lead away from the likeliest.
-            worse = reached > loss + _TOLERANCE
+        costs = _Costs(chains.start, prior, track, certainty, own, measured)
+        loss = costs.sum(state, error, every_link, every_row)
+        onward = state + step
+        after, jacobian = predict_state(onward[tail], wheeled[track], dt)
+        reached = costs.sum(onward, onward[head] - after, every_link, every_row)
+        # Where headings contradict the way, a whole step may lead away from the likeliest.
+        worse, part = reached > loss + _TOLERANCE, 1.0
+        for _ in range(_SHORTENINGS):
             if not worse.any():
                 break
-            part = np.where(worse, part / 4, part)
+            part /= 4
+            cells, rows = worse[chains.track], np.flatnonzero(worse[own])
+            links = np.flatnonzero(worse[track])
+            onward[cells] = state[cells] + part * step[cells]
+            after[links], jacobian[links] = predict_state(
+                onward[tail[links]], wheeled[track[links]], dt
+            )
+            error = onward[head[links]] - after[links]
+            worse &= costs.sum(onward, error, links, rows) > loss + _TOLERANCE
         state = onward
     # Weights that look at how well each fits take the fit for knowledge; on average a measurement
     # of a Student distribution says by this less.
@@ -149,21 +158,39 @@ def smooth(
     return Course(state, covariance, _misfit(measured, state))
 
 
-def _loss(
-    chains: Chains,
-    measured: Measurements,
-    prior: Float64[np.ndarray, "track 5"],
-    certainty: Float64[np.ndarray, "link 5 5"],
-    state: Float64[np.ndarray, "cell 5"],
-    error: Float64[np.ndarray, "link 5"],
-) -> Float64[np.ndarray, " track"]:
-    """Return minus the log of how likely each track's course is, but for a constant."""
-    count = len(prior)
-    driving = (error * (certainty @ error[:, :, None])[:, :, 0]).sum(axis=1) / 2
-    loss = sum_by(chains.track[np.flatnonzero(chains.follows)], driving, count)
-    loss += (prior * state[chains.start] ** 2).sum(axis=1) / 2
-    tails = _FREEDOMS / 2 * np.log1p(_misfit(measured, state) / _FREEDOM)
-    return loss + sum_by(chains.track[measured.cell], tails.sum(axis=1), count)
+class _Costs(NamedTuple):
+    """What makes a course unlikely."""
+
+    start: Int64[np.ndarray, " track"]
+    prior: Float64[np.ndarray, "track 5"]
+    link_track: Int64[np.ndarray, " link"]
+    certainty: Float64[np.ndarray, "link 5 5"]
+    row_track: Int64[np.ndarray, " row"]
+    measured: Measurements
+
+    def sum(
+        self,
+        state: Float64[np.ndarray, "cell 5"],
+        error: Float64[np.ndarray, "some 5"],
+        links: Int64[np.ndarray, " some"],
+        rows: Int64[np.ndarray, " few"],
+    ) -> Float64[np.ndarray, " track"]:
+        """Return minus the log of how likely each track's course is, but for a constant.
+
+        Args:
+            state: The course.
+            error: By how much it differs from what the motion model expects, at some links.
+            links: These links; all of the tracks that are asked for.
+            rows: All measurements of these tracks.
+        """
+        count = len(self.start)
+        driving = (error * (self.certainty[links] @ error[:, :, None])[:, :, 0]).sum(axis=1) / 2
+        cost = sum_by(self.link_track[links], driving, count)
+        cost += (self.prior * state[self.start] ** 2).sum(axis=1) / 2
+        seen = self.measured
+        few = Measurements(seen.cell[rows], seen.value[rows], seen.variance[rows])
+        tails = _FREEDOMS / 2 * np.log1p(_misfit(few, state) / _FREEDOM)
+        return cost + sum_by(self.row_track[rows], tails.sum(axis=1), count)
 
 
 def _misfit(

@@ -59,7 +59,7 @@ class RowIndex(IntEnum):
 
 def describe_pairs(
     tracks: Expected, rows: Sightings, pairs: Candidates
-) -> Float64[np.ndarray, "pair {len(PairIndex)}"]:
+) -> Float64[np.ndarray, "pair 20"]:
     """Return what is told of each pair (`PairIndex`)."""
     told = np.empty((len(pairs.track), len(PairIndex)))
     track, row = pairs.track, pairs.row
@@ -103,7 +103,7 @@ def describe_pairs(
     return told
 
 
-def describe_tracks(tracks: Expected) -> Float64[np.ndarray, "track {len(TrackIndex)}"]:
+def describe_tracks(tracks: Expected) -> Float64[np.ndarray, "track 5"]:
     """Return what is told of each track (`TrackIndex`)."""
     told = np.empty((len(tracks.kind), len(TrackIndex)))
     told[:, TrackIndex.HITS] = _log_hits(tracks)
@@ -114,7 +114,7 @@ def describe_tracks(tracks: Expected) -> Float64[np.ndarray, "track {len(TrackIn
     return told
 
 
-def describe_rows(rows: Sightings) -> Float64[np.ndarray, "row {len(RowIndex)}"]:
+def describe_rows(rows: Sightings) -> Float64[np.ndarray, "row 2"]:
     """Return what is told of each detection (`RowIndex`)."""
     told = np.empty((len(rows.kind), len(RowIndex)))
     told[:, RowIndex.DOUBT] = rows.look[:, LookIndex.DOUBT]

@@ -73,9 +73,10 @@ def relax_assignment(
         temperature: How soft the assignment is, in the unit of the costs.
     """
     cost = jnp.where(allowed, cost, 0.0)
-    return Plan(
-        *_solve(cost / temperature, track_cost / temperature, row_cost / temperature, allowed)
+    pair, track, row = _solve(
+        cost / temperature, track_cost / temperature, row_cost / temperature, allowed
     )
+    return Plan(pair, track, row)
 
 
 @jax.custom_vjp
@@ -105,9 +106,10 @@ def _find_prices(kernel: Array, track_cost: Array, row_cost: Array) -> tuple[Arr
 
     def go_on(now: tuple[Array, Array]) -> tuple[Array, Array]:
         scale, price = now
-        problem = tuple(part * scale for part in (kernel, track_cost, row_cost))
         tolerance = jnp.where(scale < 1, _COARSE, finest)
-        price = _climb(*problem, price * scale, tolerance) / scale
+        start = price * scale
+        price = _climb(kernel * scale, track_cost * scale, row_cost * scale, start, tolerance)
+        price = price / scale
         # Above 1 stands for done.
         return jnp.where(scale < 1, jnp.minimum(1.0, 2 * scale), 2.0).astype(scale.dtype), price
 
@@ -130,7 +132,7 @@ def _climb(
         return _follow(kernel, track_cost, row_cost, price)
 
     def improve(now: tuple[Array, ...]) -> tuple[Array, ...]:
-        price, row_price, mass, dual, rounds = now
+        price, row_price, mass, _, rounds = now
         plain = price - mass
         pair = jnp.exp(kernel + price[..., :, None] + row_price[..., None, :])
         handed = jnp.exp(mass)
@@ -147,7 +149,8 @@ def _climb(
     def is_off(now: tuple[Array, ...]) -> Array:
         return (jnp.abs(now[2]).max(initial=0.0) > tolerance) & (now[4] < _MOST_ROUNDS)
 
-    return jax.lax.while_loop(is_off, improve, (price, *follow(price), 0))[0]
+    start = (price, *follow(price), jnp.asarray(0))
+    return jax.lax.while_loop(is_off, improve, start)[0]
 
 
 def _follow(

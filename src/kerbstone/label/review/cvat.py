@@ -21,8 +21,8 @@ Tracks are split and joined by their attribute `agent`; a new name makes a new t
 are drawn new have none, and CVAT's own number holds them together.
 
 References:
-    https://docs.cvat.ai, "Formats"; `dataset_manager/formats/datumaro.py` and `bindings.py` of
-    CVAT 2.7 to 2.40 for which attributes make a track.
+    https://docs.cvat.ai, "Formats"; https://github.com/cvat-ai/cvat, in `dataset_manager`:
+    `formats/datumaro.py`, and `bindings.py` for which attributes make a track.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ from kerbstone.scene import SE3, BoxIndex, Kind, wrap_angle
 
 _MEMBER = "annotations/*.json"
 _IDENTITY, _AGENT, _CONFIRMED = "review", "agent", "reviewed"
+_POINT_CLOUD = 6
+"""What the format calls a dataset of point clouds, since it tells."""
 _CENTRE = slice(BoxIndex.X, BoxIndex.HEADING)
 
 
@@ -139,7 +141,10 @@ class CvatReview:
             )
         names = [{"name": name, "parent": "", "attributes": []} for name in self.kinds]
         return {
+            "dm_format_version": "1.0",
+            "media_type": _POINT_CLOUD,
             "info": {},
+            "infos": {},
             "categories": {"label": {"labels": names, "attributes": []}},
             "items": [
                 {

@@ -4,8 +4,8 @@ Label Studio has no boxes in space. Its video rectangles do turn, so a track is 
 what a person sees and changes is place, heading, length and width. Height and the place of it are
 not shown, and stay as they were; new tracks get those of their neighbours. The picture is a square,
 north up, around the recording car, a frame per step, the first one numbered 1. Boxes outside it are
-not told, and stay as well. The video itself is made by the user: of the same square, at
-`Source.log`'s rate. An export is
+not told, and stay as well. The video itself is not made here: it is to show the same square, a
+frame per step. An export is
 
 - `task.json`: the task with its predictions, for "Import";
 - `labeling.xml`: the project's labeling interface.
@@ -91,9 +91,11 @@ class LabelStudioReview:
         cell, box, side = _flat_boxes(labels)
         numbers = _to_percent(box, side)
         regions = []
-        for agent in np.unique(labels.agent[cell]).tolist():
-            own = np.flatnonzero(labels.agent[cell] == agent)
-            own = own[np.argsort(labels.step[cell[own]])]
+        # Cells are by agent and step.
+        agents, first = np.unique(labels.agent[cell], return_index=True)
+        bounds = [*first.tolist(), len(cell)]
+        for agent, low, high in zip(agents.tolist(), bounds[:-1], bounds[1:], strict=True):
+            own = np.arange(low, high)
             step = labels.step[cell[own]]
             goes_on = np.append(np.diff(step) == 1, False)
             names = [Kind(int(labels.kind[agent])).name.lower()]

@@ -5,9 +5,10 @@ depends on it:
 
     gain = Σ over the cells of a stretch: doubt × weight
 
-- **Doubt** of a cell is min(p, 1 - p) of its confidence p: the chance that keeping the label, or
-  leaving it out, is the wrong decision. A leap of its track raises it to 0.3, a size that is far
-  from that of its kind to 0.2. What a person drew or confirmed, or what was given, has none.
+- **Doubt** of a cell is the chance that its label is wrong, 1 less its confidence: what was kept
+  stands, whatever its confidence, until a person says otherwise. A leap of its track raises it to
+  0.3 at least, a size that is far from that of its kind to 0.2. What a person drew or confirmed,
+  or what was given, has none.
 - **Weight** is 1 / (1 + (d / 25 m)²) at the distance d from the recording car, twice that of
   people and riders; 1 and 2 where nobody knows where the car was.
 

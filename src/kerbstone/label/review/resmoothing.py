@@ -2,8 +2,8 @@
 
 A label says where its track was likeliest, given all detections. A box that a person placed is one
 more measurement, all but exact. So the track is smoothed twice, from the detections alone and with
-the box, and each cell moves by the difference. Where the box is where the label was before, nothing
-moves; and what the labels know from elsewhere, such as a common size or the road's height, is kept.
+the box, and each cell moves by the difference. Where the box is where the label was, nothing moves;
+and what the labels know from elsewhere, such as a common size or the road's height, is kept.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class Resmoother:
         stands = _stands(old, keys)
         flip = _find_flips(old, keys, wheeled=bool(has_wheels(np.array([track.kind], np.uint8))[0]))
         before = self._measure(track, first, flip)
-        after = _with_keys(before, keys, first, old, flip)
         without = self._solve(chains, before, track, stands=stands) if len(before.cell) else None
+        after = _with_keys(before, _targets(keys, first, old, flip, without))
         final = self._solve(chains, after, track, stands=stands) if len(after.cell) else without
         if final is None:
             return old
@@ -237,25 +237,38 @@ def _find_flips(old: Cells, keys: Keys, *, wheeled: bool) -> Bool[np.ndarray, " 
     return flip
 
 
-def _with_keys(
-    seen: _Seen, keys: Keys, first: int, old: Cells, flip: Bool[np.ndarray, " cell"]
+def _targets(
+    keys: Keys, first: int, old: Cells, flip: Bool[np.ndarray, " cell"], without: _Smoothed | None
 ) -> _Seen:
-    """Return measurements in which keys stand in the place of what was measured at their steps."""
-    cell = keys.step - first
-    kept = ~np.isin(seen.cell, cell)
-    heading = keys.box[:, BoxIndex.HEADING]
-    if len(old["step"]):
+    """Return what keys say, as measurements.
+
+    Labels and what is smoothed here differ a little. So a key in the place of a label says how far
+    that was off: what it does not change does not move its neighbours.
+    """
+    place = keys.box[:, : BoxIndex.HEADING].copy()
+    heading = keys.box[:, BoxIndex.HEADING].copy()
+    if without is None:
+        heading = np.unwrap(heading)
+    else:
         was = np.unwrap(old["heading"] + np.pi * flip)[_nearest(old["step"], keys.step)]
         heading = was + angle_difference(heading, was)
-    else:
-        heading = np.unwrap(heading)
-    joined = np.concatenate([seen.cell[kept], cell])
-    order = np.argsort(joined)
+        _, mine, theirs = np.intersect1d(keys.step, old["step"], return_indices=True)
+        at = keys.step[mine] - first
+        place[mine] += without.place[at] - old["place"][theirs]
+        heading[mine] += without.heading[at] - was[mine]
+    std = np.full((len(heading), 3), _KEY_STD)
+    return _Seen(keys.step - first, place, heading, std)
+
+
+def _with_keys(seen: _Seen, keys: _Seen) -> _Seen:
+    """Return measurements in which keys stand in the place of what was measured at their cells."""
+    kept = ~np.isin(seen.cell, keys.cell)
+    order = np.argsort(np.concatenate([seen.cell[kept], keys.cell]))
     return _Seen(
-        cell=joined[order],
-        place=np.concatenate([seen.place[kept], keys.box[:, : BoxIndex.HEADING]])[order],
-        heading=np.concatenate([seen.heading[kept], heading])[order],
-        std=np.concatenate([seen.std[kept], np.full((len(cell), 3), _KEY_STD)])[order],
+        *(
+            np.concatenate([getattr(seen, name)[kept], getattr(keys, name)])[order]
+            for name in ("cell", "place", "heading", "std")
+        )
     )
 
 
