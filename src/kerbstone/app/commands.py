@@ -12,6 +12,7 @@ from kerbstone.app import (
     coverage_commands,
     finding_commands,
     label_commands,
+    review_commands,
     search_commands,
 )
 from kerbstone.app.options import JsonOption, StoreOption, parse_workers
@@ -341,6 +342,7 @@ ALL = (
     *choice_commands.ALL,
     *coverage_commands.ALL,
     *label_commands.ALL,
+    *review_commands.ALL,
     *(runs, formats, doctor),
 )
 

@@ -7,6 +7,7 @@ from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.linking import LinkPrices
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.label.profiles import built_in_profiles, read_profile, write_profile
+from kerbstone.label.stored import read_labels, write_reviewed
 
 __all__ = [
     "Example",
@@ -23,6 +24,8 @@ __all__ = [
     "fit_profile",
     "label",
     "label_detections",
+    "read_labels",
     "read_profile",
     "write_profile",
+    "write_reviewed",
 ]

@@ -20,6 +20,7 @@ from kerbstone.label.behaviours import behaviour_rows, check_behaviours, label_b
 from kerbstone.label.labelling import LabelConfig, label_detections
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.profiles import profile_bytes, profile_for, read_profile
+from kerbstone.label.stored import CELLS, cell_table, is_current
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
 
@@ -263,9 +264,11 @@ def _plan(work: _Work, store: Store) -> _Work | LogLabels | KerbstoneError:
     """Return the work that a log needs, or what is known of it without reading it."""
     try:
         mark = _mark(work)
+        place = f"{store.uri}, log {work.source.name}"
+        known = is_current(store.fingerprints().get(work.source.name), mark, place)
     except KerbstoneError as error:
         return error
-    if store.fingerprints().get(work.source.name) == mark:
+    if known:
         return LogLabels(work.source.name, is_known=True)
     return replace(work, mark=mark)
 
@@ -319,12 +322,12 @@ def _label_log(work: _Work) -> LogLabels:
                 behaviours.extend(behaviour_rows(scene, matches))
             if work.output.format:
                 files.extend(_write_files(scene, part, work.output))
-            cells.append(_cell_table(scene, part))
+            cells.append(cell_table(scene, part))
             yield scene
         import pyarrow as pa
 
         # Before the store commits the scenes, so that all appear together.
-        store.put_rows("label_cells", pa.concat_tables(cells), log=log.name, run=work.run)
+        store.put_rows(CELLS, pa.concat_tables(cells), log=log.name, run=work.run)
         if behaviours:
             rows = pa.Table.from_pylist(behaviours)
             store.put_rows("behaviours", rows, log=log.name, run=work.run)
@@ -377,23 +380,6 @@ def _stretches(labels: Labels, work: _Work) -> Iterator[tuple[Scene, Labels]]:
             extra={**scene.source.extra, "labels": said},
         )
         yield replace(scene, id=name, source=source), part
-
-
-def _cell_table(scene: Scene, part: Labels) -> pa.Table:
-    import pyarrow as pa
-
-    ids = np.array(part.ids, object)
-    columns: dict[str, Any] = {
-        "scene_id": pa.array([scene.id] * len(part), pa.string()),
-        "agent": pa.array(ids[part.agent] if len(part) else [], pa.string()),
-        "time_ns": scene.clock.times_ns[part.step],
-        "confidence": part.confidence,
-        "provenance": part.provenance,
-        "detection": part.row,
-    }
-    for column, name in enumerate(("x", "y", "z", "heading")):
-        columns[f"std_{name}"] = part.std[:, column]
-    return pa.table(columns)
 
 
 def _write_files(scene: Scene, part: Labels, output: Output) -> list[Path]:

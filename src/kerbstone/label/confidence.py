@@ -24,7 +24,7 @@ FEATURES = (
     "around",  # mean reality of detections within some tenths of a second
     "nearby",  # the same within a second or so
     "track",  # mean log odds of the track's detections
-    "best",  # log odds of its surest tenth
+    "best",  # log odds that a tenth of its detections exceed
     "hits",  # log of their number
     "gap",  # seconds to the nearest detection of the track, between two of them
     "beyond",  # the same before the first and after the last

@@ -402,8 +402,8 @@ def _overlapping(
 def _best_keeps(
     examples: Sequence[Example],
     finished: Sequence[Tracks],
-    chances: Sequence[Float64[np.ndarray, " cell"]],
-    known: Sequence[Bool[np.ndarray, " cell"]],
+    chances: Sequence[Float64[np.ndarray, "_"]],
+    known: Sequence[Bool[np.ndarray, "_"]],
 ) -> tuple[Mapping[Kind, float], float]:
     """Return for each kind the confidence from which on labels are worth keeping: the best HOTA.
 
