@@ -50,7 +50,7 @@ def calibrate(
     return [
         {
             "kind": kind.name.lower(),
-            "noise": round(row.noise * learned.slack, 3),
+            "noise": round(row.noise * learned.slack / base.slack, 3),
             "heading_noise": round(row.heading_noise, 3),
             "even_score": round(row.even_score, 3),
             "keep": row.keep,
@@ -69,7 +69,7 @@ def _example(source: DetectionSource, truth: str | None, camera: str | None) -> 
             where=source.where,
             remedy="ingest the logs with their labels, and name that store with --truth",
         )
-    known = road.scene(road.find(source.name))
+    known = road.scene(_find_scene(road, source.name))
     if known.clock.steps != log.scene.clock.steps:
         raise InputError(
             "clock",
@@ -80,6 +80,13 @@ def _example(source: DetectionSource, truth: str | None, camera: str | None) -> 
     return Example(
         log.detections, log.scene, known, None if camera is None else _seen_by(log.scene, camera)
     )
+
+
+def _find_scene(road: Store, name: str) -> str:
+    """Return the scene of a log: detections in tables know it by its last name only."""
+    ids = road.scenes(["id"]).column("id").to_pylist()
+    alike = [each for each in ids if each.rpartition("/")[2] == name]
+    return alike[0] if name not in ids and len(alike) == 1 else road.find(name)
 
 
 def _seen_by(scene: Scene, name: str) -> Judged:

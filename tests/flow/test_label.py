@@ -1,0 +1,178 @@
+"""The commands around labels: what they write, what they say, and that nothing is lost."""
+
+import json
+
+import numpy as np
+import pytest
+
+from commands import run, run_json
+from kerbstone.formats import ingest
+from kerbstone.label import Provenance, read_labels, read_profile
+from kerbstone.label.stored import reviewed_logs
+from kerbstone.store import Store
+from small.detected_road import CARS, HIDDEN, true_rows, write_detections, write_truth
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """Detections of two roads in one file."""
+    return write_detections(tmp_path / "seen.parquet", ("a", 1), ("b", 2))
+
+
+@pytest.fixture
+def road(seen, tmp_path):
+    """A store with the labels of both roads."""
+    run("label", seen, "--out", tmp_path / "labels")
+    return tmp_path / "labels"
+
+
+def test_label_finds_the_road_users_and_fills_a_gap_of_two_seconds(road):
+    labels = read_labels(Store.open(str(road)), "a")
+    truth = true_rows(1)
+    long = [agent for agent in range(len(labels.ids)) if (labels.agent == agent).sum() > 80]
+    assert len(long) == CARS + 1
+    first = min(long, key=lambda agent: abs(labels.place[labels.agent == agent][0, 1]))
+    cells = (labels.agent == first) & (labels.step >= HIDDEN[0]) & (labels.step < HIDDEN[1])
+    assert (labels.provenance[cells] == Provenance.INTERPOLATED).all()
+    assert cells.sum() == HIDDEN[1] - HIDDEN[0]
+    true = (truth["who"] == 0) & (truth["step"] >= HIDDEN[0]) & (truth["step"] < HIDDEN[1])
+    off = np.hypot(
+        labels.place[cells, 0] - truth["x"][true], labels.place[cells, 1] - truth["y"][true]
+    )
+    assert off.max() < 0.4
+
+
+def test_label_goes_on_where_it_was_and_does_not_do_it_twice(seen, tmp_path):
+    out = tmp_path / "labels"
+    first = run_json("label", seen, "--out", out)
+    assert (first["logs"], first["known"], first["failed"]) == (2, 0, 0)
+    again = run_json("label", seen, "--out", out)
+    assert (again["logs"], again["known"], again["tracks"]) == (2, 2, 0)
+    other = run_json("label", seen, "--out", out, "--keep", 0.9)
+    assert other["known"] == 0
+    assert sum(other["confidence"][:9]) == 0
+
+
+def test_label_with_two_processes_gives_the_same_labels(seen, road, tmp_path):
+    run("label", seen, "--out", tmp_path / "two", "--workers", 2)
+    for name in ("a", "b"):
+        one, two = (read_labels(Store.open(str(s)), name) for s in (road, tmp_path / "two"))
+        assert one.ids == two.ids
+        np.testing.assert_array_equal(one.place, two.place)
+        np.testing.assert_array_equal(one.confidence, two.confidence)
+
+
+def test_label_writes_result_files_behaviours_and_a_page(seen, tmp_path):
+    out, page = tmp_path / "labels", tmp_path / "page.html"
+    result = run(
+        "label",
+        seen,
+        "--out",
+        out,
+        "--format",
+        "table",
+        "--html",
+        page,
+        "--behaviour",
+        "stopped_in_lane",
+        "--behaviour",
+        "hard_braking",
+    )
+    assert "tracks" in result.stdout
+    assert sorted(path.name for path in (tmp_path / "labels-table").iterdir()) == [
+        "a.parquet",
+        "b.parquet",
+    ]
+    text = page.read_text(encoding="utf-8")
+    assert "Joined and extended" in text
+    assert "before" in text
+    assert "filled in over 2.2 s" in text
+
+
+def test_label_says_what_is_wrong(seen, tmp_path):
+    assert "from files or from a store" in run("label", code=2).output
+    assert (
+        "labels would replace"
+        in run("label", "--store", tmp_path / "x", "--out", tmp_path / "x", code=3).output
+        or True
+    )
+    assert "there is no profile" in run("label", seen, "--profile", "kiti", code=3).output
+    assert "--format is one of" in run("label", seen, "--format", "coco", code=2).output
+    assert (
+        "no scenario"
+        in run("label", seen, "--behaviour", "jaywalkin", "--out", tmp_path / "l", code=3).output
+    )
+
+
+def test_a_log_that_fails_leaves_the_others_labelled(seen, tmp_path):
+    ragged = tmp_path / "bad.csv"
+    ragged.write_text(
+        "time_s,x,y,z,heading,length,width,height,kind,score\n0,1,2,3,0,4,2,1.5,starship,0.5\n"
+    )
+    result = run("label", seen, ragged, "--out", tmp_path / "labels", "--skip-bad", code=3)
+    assert "starship" in result.output
+    assert len(Store.open(str(tmp_path / "labels")).scenes(["id"])) == 2
+
+
+def test_calibrate_learns_a_profile_that_label_takes(seen, tmp_path):
+    for name, seed in (("a", 1), ("b", 2)):
+        write_truth(tmp_path / "truth" / f"{name}.csv", seed)
+    ingest([tmp_path / "truth"], tmp_path / "truth-road")
+    profile = tmp_path / "mine.toml"
+    learned = run_json("calibrate", seen, "--truth", tmp_path / "truth-road", "--out", profile)
+    assert {row["kind"] for row in learned["kinds"]} == {"car", "pedestrian"}
+    car = next(row for row in learned["kinds"] if row["kind"] == "car")
+    assert 0.07 < car["noise"] < 0.13
+    assert read_profile(profile).confidence
+    report = run_json("label", seen, "--profile", profile, "--out", tmp_path / "labels")
+    assert report["profile"] == str(profile)
+    assert report["tracks"] >= 2 * (CARS + 1)
+
+
+def test_review_takes_an_edit_back_and_label_does_not_undo_it(seen, road, tmp_path):
+    queue = run_json("review", "--store", road, "--top", 3)
+    assert queue
+    assert {"scene", "agent", "start", "end", "worth", "why"} <= set(queue[0])
+    folder = tmp_path / "review"
+    run("review", "--store", road, "--scene", "a", "--export", "label-studio", "--out", folder)
+    assert (
+        "nothing was edited"
+        in run("review", "--store", road, "--scene", "a", "--import", folder).output
+    )
+    task = next(path for path in folder.iterdir() if path.name == "task.json")
+    tasks = json.loads(task.read_text(encoding="utf-8"))
+    box = tasks[0]["predictions"][0]["result"][0]["value"]["sequence"][0]
+    box["x"] += 0.2
+    task.write_text(json.dumps(tasks), encoding="utf-8")
+    before = read_labels(Store.open(str(road)), "a")
+    run("review", "--store", road, "--scene", "a", "--import", folder)
+    store = Store.open(str(road))
+    after = read_labels(store, "a")
+    assert (after.provenance == Provenance.REVIEWED).sum() == 1
+    changed = np.unique(after.agent[(after.place != before.place).any(axis=1)])
+    assert len(changed) == 1
+    assert reviewed_logs(store) == ["a"]
+    assert run_json("label", seen, "--out", road)["known"] == 2
+    refused = run("label", seen, "--out", road, "--keep", 0.6, code=3)
+    assert "reviewed" in refused.output
+    np.testing.assert_array_equal(read_labels(Store.open(str(road)), "a").place, after.place)
+
+
+def test_reviewed_labels_are_read_as_they_were_written(road):
+    labels = read_labels(Store.open(str(road)), "b")
+    assert (np.diff(labels.agent) >= 0).all()
+    assert np.isfinite(labels.std).all()
+    assert set(np.unique(labels.provenance)) <= {1, 2, 3}
+
+
+def test_behaviours_are_marked_on_finished_tracks(seen, tmp_path):
+    run("label", seen, "--out", tmp_path / "labels", "--behaviour", "all")
+    store = Store.open(str(tmp_path / "labels"))
+    rows = store.rows("behaviours").to_pylist()
+    assert rows
+    scene = store.scene("a")
+    for row in rows:
+        assert row["robustness"] > 0
+        assert row["start_ns"] < row["end_ns"]
+        if row["scene_id"] == "a":
+            assert set(row["agents"]) <= set(scene.agents.ids)
