@@ -21,7 +21,7 @@ docs:
 # All tests with coverage of the rooms that must keep it at 90 %.
 test *arguments:
     pytest --numprocesses 2 --cov --cov-report= {{arguments}}
-    coverage report --fail-under=90 --include='src/kerbstone/scene/*,src/kerbstone/store/*,src/kerbstone/formats/*,src/kerbstone/lang/*,src/kerbstone/mine/*'
+    coverage report --fail-under=90 --include='src/kerbstone/scene/*,src/kerbstone/store/*,src/kerbstone/formats/*,src/kerbstone/lang/*,src/kerbstone/mine/*,src/kerbstone/label/*'
 
 # Write what the formatter and the linter can mend themselves.
 fix:
