@@ -304,6 +304,10 @@ def demo(
         f"{format_count(report.detections)} detections, {dataset['agent_km']:,.0f} km "
         f"in {format_duration(report.seconds)}"
     )
+    print_text(
+        f"{format_count(report.tracks)} finished tracks in {report.labels}, with "
+        f"{count_of(report.filled, 'label')} where nothing was detected"
+    )
     print_text(f"look at it: {report.page}")
     print_text(f"go on:      kerbstone find 'stopped car' --store {report.store}")
 

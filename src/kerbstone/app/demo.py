@@ -1,4 +1,4 @@
-"""The whole loop on simulated roads, as far as it is built: simulate, ingest, find, show."""
+"""The whole loop on simulated roads, as far as it is built: simulate, ingest, find, label, show."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ import pyarrow as pa
 from kerbstone.app.playback import Event, playback_page
 from kerbstone.app.summary import summarise
 from kerbstone.app.terminal import Progress, format_count, writing_file
+from kerbstone.formats.detections import stored_detections
 from kerbstone.formats.sumo import TOWNS, SimulationConfig, simulate_roads, vary_config
+from kerbstone.label import label
 from kerbstone.mine import find
 from kerbstone.scene import NS_PER_S, Scene
 from kerbstone.store import Store
 
 _SHOWN = 6
+_LABELLED = 2
+"""So many of the scenes that are shown are labelled."""
 _SOUGHT = (
     "red_light_running",
     "emergency_stop_of_leader",
@@ -49,6 +53,9 @@ class DemoReport:
         events: Planted events by kind.
         found: Matches of named scenarios.
         detections: Number of simulated detections.
+        labels: Store with finished tracks of some scenes.
+        tracks: Number of finished tracks.
+        filled: Number of labels without a detection.
     """
 
     store: Path
@@ -59,12 +66,15 @@ class DemoReport:
     events: dict[str, int]
     found: dict[str, int]
     detections: int
+    labels: Path
+    tracks: int
+    filled: int
 
 
 def run_demo(
     folder: Path, *, seed: int = 4, workers: int | None = None, show_step: Step
 ) -> DemoReport:
-    """Simulate traffic in several towns, read it into a store, find scenarios, and write a report.
+    """Simulate towns, read them into a store, find scenarios, label detections, write a report.
 
     What is there already from an earlier demo is not made again.
 
@@ -103,6 +113,13 @@ def run_demo(
     for event in events:
         counts[event["kind"]] = counts.get(event["kind"], 0) + 1
     page = folder / "report.html"
+    labels = folder / "labels"
+    chosen = _choose_scenes(table, events)
+    with show_step("labelling detections", unit="scenes") as progress:
+        _label(store, labels, chosen[:_LABELLED], progress)
+    finished = Store.open(str(labels)).rows(
+        "label_cells", columns=["scene_id", "agent", "detection"]
+    )
     report = DemoReport(
         store=road,
         page=page,
@@ -112,8 +129,11 @@ def run_demo(
         events=dict(sorted(counts.items())),
         found=found,
         detections=store.rows("detections", columns=["scene_id"]).num_rows,
+        labels=labels,
+        tracks=finished.group_by(["scene_id", "agent"]).aggregate([]).num_rows,
+        filled=int((finished["detection"].to_numpy() < 0).sum()),
     )
-    text = _write_page(store, report, events)
+    text = _write_page(store, report, events, chosen)
     with writing_file(page):
         page.write_text(text, encoding="utf-8")
     return report
@@ -125,8 +145,18 @@ def _count(name: str, store: Store, progress: Progress) -> int:
     return finding.total
 
 
-def _write_page(store: Store, report: DemoReport, events: list[dict[str, Any]]) -> str:
-    chosen = _choose_scenes(_simulated(store), events)
+def _label(store: Store, out: Path, scenes: list[str], progress: Progress) -> None:
+    label(
+        stored_detections(store, scenes=scenes),
+        out,
+        on_start=progress.start,
+        on_result=lambda _: progress.advance(1),
+    )
+
+
+def _write_page(
+    store: Store, report: DemoReport, events: list[dict[str, Any]], chosen: list[str]
+) -> str:
     scenes = [store.scene(name) for name in chosen]
     (dataset,) = report.datasets
     return playback_page(
@@ -141,6 +171,7 @@ def _write_page(store: Store, report: DemoReport, events: list[dict[str, Any]]) 
             ("planted events", format_count(sum(report.events.values()))),
             ("scenarios found", format_count(sum(report.found.values()))),
             ("simulated detections", format_count(report.detections)),
+            (f"tracks labelled in {_LABELLED} scenes", format_count(report.tracks)),
         ],
         notes=[
             "All traffic on this page is simulated with SUMO.",

@@ -87,11 +87,11 @@ def link(
     """
     starts, ends = _group_ends(tracks.chains, group)
     befores, afters, gains = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], [np.zeros(0)]
-    for before, after in _candidates(tracks, profile, prices, dt):
-        kept = ends[before] & starts[after]
+    for one, other in _candidates(tracks, profile, prices, dt):
+        kept = ends[one] & starts[other]
         if group is not None:
-            kept &= group[before] != group[after]
-        before, after = before[kept], after[kept]
+            kept &= group[one] != group[other]
+        before, after = one[kept], other[kept]
         gain = prices.apart - _price(tracks, before, after, profile, prices, dt)
         kept = gain > 0
         befores.append(before[kept])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from kerbstone.errors import InputError, missing_extra
 from kerbstone.label.affinity.examples import Example, LabelledDetections, collect_examples
@@ -19,6 +19,7 @@ try:
     import jax
     import jax.numpy as jnp
     import optax
+    from jax import Array
 except ImportError as error:  # pragma: no cover - depends on what is installed
     raise missing_extra("learn", "learning an affinity") from error
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float
 
 from kerbstone.errors import missing_extra
 
 try:
     import jax
     import jax.numpy as jnp
+    from jax import Array
     from jax.scipy.special import logsumexp
 except ImportError as error:  # pragma: no cover - depends on what is installed
     raise missing_extra("learn", "learning an affinity") from error
