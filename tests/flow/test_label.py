@@ -163,16 +163,3 @@ def test_reviewed_labels_are_read_as_they_were_written(road):
     assert (np.diff(labels.agent) >= 0).all()
     assert np.isfinite(labels.std).all()
     assert set(np.unique(labels.provenance)) <= {1, 2, 3}
-
-
-def test_behaviours_are_marked_on_finished_tracks(seen, tmp_path):
-    run("label", seen, "--out", tmp_path / "labels", "--behaviour", "all")
-    store = Store.open(str(tmp_path / "labels"))
-    rows = store.rows("behaviours").to_pylist()
-    assert rows
-    scene = store.scene("a")
-    for row in rows:
-        assert row["robustness"] > 0
-        assert row["start_ns"] < row["end_ns"]
-        if row["scene_id"] == "a":
-            assert set(row["agents"]) <= set(scene.agents.ids)

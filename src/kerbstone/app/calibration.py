@@ -11,7 +11,7 @@ import numpy as np
 from kerbstone.errors import InputError
 from kerbstone.formats.detections import DetectionSource, image_boxes, read_detections
 from kerbstone.label import Example, fit_profile, read_profile, write_profile
-from kerbstone.label.fitting import Judged
+from kerbstone.label.examples import Judged
 from kerbstone.scene import Scene
 from kerbstone.store import Store
 

@@ -1,7 +1,8 @@
 """Offline auto-labels: detections in, finished tracks out, by past and future."""
 
 from kerbstone.label.batch import LabelReport, LogLabels, Output, label
-from kerbstone.label.fitting import Example, fit_profile
+from kerbstone.label.examples import Example
+from kerbstone.label.fitting import fit_profile
 from kerbstone.label.labelling import LabelConfig, label_detections
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.linking import LinkPrices

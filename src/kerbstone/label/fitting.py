@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, UInt8
@@ -12,16 +12,19 @@ from kerbstone.errors import InputError
 from kerbstone.label.association import associate
 from kerbstone.label.confidence import fit_confidence
 from kerbstone.label.evidence import gather_evidence
+from kerbstone.label.examples import (
+    OVERLAP,
+    Example,
+    match_detections,
+    reachable_boxes,
+    true_boxes,
+)
 from kerbstone.label.labelling import LabelConfig, sensor_path
 from kerbstone.label.metrics import TrackedBoxes, compare_boxes, score_hota
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.label.refinement import Tracks, refine
-from kerbstone.scene import BoxIndex, Detections, Kind, Scene, pack_boxes, wrap_angle
+from kerbstone.scene import Kind
 
-Judged = Callable[
-    [Int64[np.ndarray, " cell"], Float64[np.ndarray, "cell 7"]], Bool[np.ndarray, " cell"]
-]
-_OVERLAP = 0.25
 _FEWEST = 50
 """Of a kind with fewer matches nothing is learned but how sure it is."""
 _NOISE_FACTORS = (0.25, 0.5, 1.0, 1.5)
@@ -30,24 +33,6 @@ _APARTS = (0.0, 2.0, 4.0, 6.0)
 _KEEPS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 _MODERATION = 20.0
 """A size is trusted to be off by as much as half of what so many tracks say."""
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A log whose truth is known.
-
-    Args:
-        detections: What the detector saw.
-        scene: What is known of the log without looking: clock, recording car.
-        truth: All road users that were there.
-        judged: Given steps and boxes, tells where the truth is known: a log of which only what the
-            camera sees was annotated says nothing of the rest. Everywhere if None.
-    """
-
-    detections: Detections
-    scene: Scene
-    truth: Scene
-    judged: Judged | None = None
 
 
 def fit_profile(
@@ -124,7 +109,7 @@ STEPS = 1 + len(_NOISE_FACTORS) + len(_DRIFTS) + len(_APARTS)
 
 def _fit_detections(examples: Sequence[Example], base: Profile) -> Profile:
     """Return the profile with what single detections tell."""
-    parts = [_match_detections(example) for example in examples]
+    parts = [match_detections(example) for example in examples]
     error = np.concatenate([part.error for part in parts])
     kind = np.concatenate([each.detections.kind for each in examples])
     score = np.concatenate([each.detections.score for each in examples])
@@ -152,84 +137,6 @@ def _fit_detections(examples: Sequence[Example], base: Profile) -> Profile:
             row = _fit_size(error[found], tracks, row)
         rows[Kind(int(each))] = row
     return replace(base, kinds=rows)
-
-
-@dataclass(frozen=True, eq=False)
-class _Matched:
-    """Detections of a log beside the truth: `error` is NaN where there is none."""
-
-    error: Float64[np.ndarray, "row 9"]
-    range: Float64[np.ndarray, " row"]
-    agent: Int64[np.ndarray, " row"]
-    known: Bool[np.ndarray, " row"]
-
-
-def _match_detections(example: Example) -> _Matched:
-    """Return for each detection: x and y ahead and left of the truth, and the rest of the errors.
-
-    Columns: ahead, left, up, heading, log ratios of length, width and height, the error of the
-    length, and the share of it that lies along the line of sight.
-    """
-    seen = example.detections
-    rows = len(seen)
-    agent, boxes, step, kind = _true_boxes(example.truth)
-    compared = compare_boxes(
-        TrackedBoxes(step, agent, boxes), TrackedBoxes(seen.step, np.arange(rows), seen.box)
-    )
-    order = np.argsort(step, kind="stable")
-    truth, row = order[compared.pair_truth], compared.pair_predicted
-    fits = (kind[truth] == seen.kind[row]) & (compared.similarity > _OVERLAP)
-    truth, row, overlap = truth[fits], row[fits], compared.similarity[fits]
-    # The surest pairs are the best overlaps; each detection and each truth belongs to one pair.
-    best = np.argsort(-overlap, kind="stable")
-    best = best[np.sort(np.unique(row[best], return_index=True)[1])]
-    best = best[np.sort(np.unique(truth[best], return_index=True)[1])]
-    truth, row = truth[best], row[best]
-    sensor = sensor_path(example.scene)
-    error = np.full((rows, 9), np.nan)
-    away = np.zeros((rows, 2))
-    if sensor is not None:
-        away = np.nan_to_num(seen.box[:, :2] - sensor[seen.step])
-    true, found = boxes[truth], seen.box[row]
-    off = found[:, :3] - true[:, :3]
-    cos, sin = np.cos(true[:, BoxIndex.HEADING]), np.sin(true[:, BoxIndex.HEADING])
-    along = away[row, 0] * cos + away[row, 1] * sin
-    error[row] = np.column_stack(
-        [
-            off[:, 0] * cos + off[:, 1] * sin,
-            off[:, 1] * cos - off[:, 0] * sin,
-            off[:, 2],
-            np.asarray(wrap_angle(2 * (found[:, 3] - true[:, 3]))) / 2,
-            np.log(found[:, 4:] / true[:, 4:]),
-            found[:, BoxIndex.LENGTH] - true[:, BoxIndex.LENGTH],
-            np.clip(along / 20.0, -1, 1),
-        ]
-    )
-    whose = np.full(rows, -1, np.int64)
-    whose[row] = agent[truth]
-    known = np.ones(rows, bool)
-    if example.judged is not None:
-        known = example.judged(seen.step, seen.box)
-    return _Matched(error, np.hypot(away[:, 0], away[:, 1]), whose, known)
-
-
-def _true_boxes(
-    truth: Scene,
-) -> tuple[
-    Int64[np.ndarray, " box"],
-    Float64[np.ndarray, "box 7"],
-    Int64[np.ndarray, " box"],
-    UInt8[np.ndarray, " box"],
-]:
-    """Return agent, box, step and kind of every true cell but the recording car's."""
-    agents = truth.agents
-    agent, step = np.nonzero(agents.valid)
-    kept = agent != (-1 if truth.ego is None else truth.ego)
-    agent, step = agent[kept], step[kept]
-    boxes = pack_boxes(agents.centre[agent, step], agents.heading[agent, step], agents.size[agent])
-    whole = np.isfinite(boxes).all(axis=1)
-    agent, step = agent[whole], step[whole]
-    return agent, boxes[whole], step, agents.kind[agent]
 
 
 def _fit_scores(
@@ -319,7 +226,7 @@ def _best(
     for profile in profiles:
         overlaps = [_judge(example, _finish(example, profile, config))[0] for example in examples]
         overlap = np.concatenate(overlaps)
-        merits.append(float(np.maximum(overlap - _OVERLAP, 0.0).sum()))
+        merits.append(float(np.maximum(overlap - OVERLAP, 0.0).sum()))
         on_step(1)
     return profiles[int(np.argmax(merits))]
 
@@ -337,7 +244,7 @@ def _judge(
 ) -> tuple[Float64[np.ndarray, " cell"], Bool[np.ndarray, " cell"]]:
     """Return how much each cell overlaps a truth of its kind, and whether that is known."""
     chains = tracks.chains
-    agent, boxes, step, kind = _true_boxes(example.truth)
+    agent, boxes, step, kind = true_boxes(example.truth)
     own = tracks.boxes()
     compared = compare_boxes(
         TrackedBoxes(step, agent, boxes), TrackedBoxes(chains.step, chains.track, own)
@@ -389,11 +296,11 @@ def _overlapping(
 ]:
     """Return true boxes and cells that overlap, with the kind and the box of all true ones."""
     chains = tracks.chains
-    agent, boxes, step, kind = _true_boxes(example.truth)
+    agent, boxes, step, kind = true_boxes(example.truth)
     compared = compare_boxes(
         TrackedBoxes(step, agent, boxes), TrackedBoxes(chains.step, chains.track, tracks.boxes())
     )
-    near = compared.similarity > _OVERLAP
+    near = compared.similarity > OVERLAP
     truth = np.argsort(step, kind="stable")[compared.pair_truth[near]]
     cell = np.argsort(chains.step, kind="stable")[compared.pair_predicted[near]]
     return truth, cell, kind, boxes
@@ -411,7 +318,7 @@ def _best_keeps(
         The confidences, and the mean of the best HOTAs, kinds counting by their true boxes.
     """
     keeps, merit, mass = {}, 0.0, 0
-    there = [_reachable(example) for example in examples]
+    there = [reachable_boxes(example) for example in examples]
     present = np.unique(np.concatenate([tracks.kind for tracks in finished]))
     for kind in present:
         merits = []
@@ -435,29 +342,3 @@ def _best_keeps(
         if max(merits) > 0:
             keeps[Kind(int(kind))] = _KEEPS[int(np.argmax(merits))]
     return keeps, merit / max(mass, 1)
-
-
-def _reachable(
-    example: Example,
-) -> tuple[
-    Int64[np.ndarray, " box"],
-    Float64[np.ndarray, "box 7"],
-    Int64[np.ndarray, " box"],
-    UInt8[np.ndarray, " box"],
-]:
-    """Return the true boxes, as `_true_boxes` has them, that labels could be of.
-
-    They are those from a road user's first to its last detection: what was not seen yet, or never,
-    cannot be labelled, and would make all thresholds look alike.
-    """
-    agent, boxes, step, kind = _true_boxes(example.truth)
-    met = _match_detections(example).agent
-    seen = met >= 0
-    first = np.full(len(example.truth.agents), example.truth.clock.steps)
-    last = np.full(len(example.truth.agents), -1)
-    np.minimum.at(first, met[seen], example.detections.step[seen])
-    np.maximum.at(last, met[seen], example.detections.step[seen])
-    kept = (step >= first[agent]) & (step <= last[agent])
-    if example.judged is not None:
-        kept &= example.judged(step, boxes)
-    return agent[kept], boxes[kept], step[kept], kind[kept]
