@@ -3,13 +3,15 @@
     python benchmarks/bench_affinity.py [--logs FOLDER] [--duration 120] [--kitti FOLDER]
 
 Towns are simulated with SUMO: some to tune and to learn in, others, of further seeds and two real
-networks among them, to compare in. Four trackers differ in nothing but what a pair costs and in
+networks among them, to compare in. Five trackers differ in nothing but what a pair costs and in
 their parameters:
 
 - hand-made: the built-in cost and profile;
 - hand-made, tuned: slack of the measurement noise, gate, acceleration, trial, lifetime and
   confusion of classes chosen by a search along one after the other, twice, for IDF1 + AssA in the
   training towns;
+- hand-made, tuned, priced: the same cost, with a price for going alone, chosen likewise, in place
+  of matching as many as fit: what a learned price could do without a learned cost;
 - learned: an affinity learned in the training towns, on the built-in profile;
 - learned, tuned: the same on the profile that was tuned for the hand-made cost.
 
@@ -44,6 +46,7 @@ from kerbstone.label.affinity import (
     Affinity,
     LabelledDetections,
     LearningConfig,
+    initial_affinity,
     learn_affinity,
 )
 from kerbstone.label.metrics import Comparison, score_clear, score_hota, score_identity
@@ -54,7 +57,7 @@ from timing import print_rows, write_results
 
 TRAINING = ("grid", "spider", "roundabouts", "motorway")
 HELD_OUT = (*TRAINING, "berlin", "braunschweig")
-FULL = {"roundabouts": 110, "berlin": 200}
+FULL = {"roundabouts": 110, "berlin": 200, "grid": 200}
 """Road users in the towns that cannot take as many as the others."""
 POOR = SensorConfig(recall=0.9, noise=2.0, ghosts=5.0)
 SETTINGS = {
@@ -73,6 +76,7 @@ GRID = {
     "confusion": (0.02, 0.05, 0.15, 0.4, 1.0),
 }
 BUILT_IN = {name: getattr(Profile(), name, 1.0) for name in GRID}
+PRICES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 Scores = list[tuple]
 
 
@@ -184,11 +188,11 @@ def summarise(scores: Scores) -> dict[str, float]:
     }
 
 
-def tune(logs: Sequence[LabelledDetections]) -> dict[str, float]:
-    """Search the hand-made cost's parameters along each in turn, twice."""
+def tune(logs: Sequence[LabelledDetections]) -> tuple[dict[str, float], float]:
+    """Search the hand-made cost's parameters along each in turn, twice; then a price of being alone."""
 
-    def judge(changes: dict[str, float]) -> float:
-        figures = summarise(score_logs(logs, profile_of(changes)))
+    def judge(changes: dict[str, float], affinity: Affinity | None = None) -> float:
+        figures = summarise(score_logs(logs, profile_of(changes), affinity))
         return figures["IDF1"] + figures["AssA"]
 
     best, value = dict(BUILT_IN), judge(BUILT_IN)
@@ -198,7 +202,7 @@ def tune(logs: Sequence[LabelledDetections]) -> dict[str, float]:
                 tried = best | {name: choice}
                 if choice != best[name] and (found := judge(tried)) > value:
                     best, value = tried, found
-    return best
+    return best, max(PRICES, key=lambda price: judge(best, initial_affinity(hidden=1, alone=price)))
 
 
 def spread_of(scores: Scores, others: Scores, draws: int = 2000) -> dict[str, str]:
@@ -222,14 +226,17 @@ def compare_setting(
     name: str, training: list[LabelledDetections], held: list[LabelledDetections]
 ) -> list[dict]:
     """Return a row for each tracker and for each comparison, in towns that were held out."""
-    tuned = tune(training)
+    tuned, price = tune(training)
     chosen = ", ".join(f"{key} {value:g}" for key, value in tuned.items())
+    chosen += f", price {price:g}"
     print(f"\n{name}: tuned to {chosen}", flush=True)
     profiles = {"": profile_of(BUILT_IN), ", tuned": profile_of(tuned)}
     found: dict[str, Scores] = {}
     rows = []
     for label, profile in profiles.items():
         found[f"hand-made{label}"] = score_logs(held, profile)
+    priced = initial_affinity(hidden=1, alone=price)
+    found["hand-made, tuned, priced"] = score_logs(held, profiles[", tuned"], priced)
     for label, profile in profiles.items():
         started = time.perf_counter()
         affinity = learn_affinity(training, profile, LearningConfig())
@@ -243,7 +250,7 @@ def compare_setting(
     for ours, theirs in (
         ("learned, tuned", "hand-made, tuned"),
         ("learned", "hand-made"),
-        ("learned", "hand-made, tuned"),
+        ("learned, tuned", "hand-made, tuned, priced"),
     ):
         spread = spread_of(found[ours], found[theirs])
         rows.append(

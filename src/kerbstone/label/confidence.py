@@ -34,6 +34,8 @@ FEATURES = (
 )
 """What `label.evidence` gathers of a cell, in this order."""
 
+_ROWS = 100_000
+"""So many cells are weighed together: their terms fill a few hundred megabytes."""
 _KNOTS = 24
 _ENOUGH = 2000
 """So many right and wrong cells each are needed for a curve of a kind's own."""
@@ -62,8 +64,12 @@ class Confidence:
         self, evidence: Float64[np.ndarray, "cell feature"]
     ) -> Float64[np.ndarray, " cell"]:
         """Return the chance of each cell."""
-        terms = _terms((evidence - self.shift) / self.scale)
-        return np.interp(expit(terms @ self.weights), self.raw, self.met)
+        chance = np.empty(len(evidence))
+        for first in range(0, len(evidence), _ROWS):
+            part = slice(first, first + _ROWS)
+            terms = _terms((evidence[part] - self.shift) / self.scale)
+            chance[part] = expit(terms @ self.weights)
+        return np.interp(chance, self.raw, self.met)
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return it as plain lists, for a TOML or JSON file."""

@@ -32,6 +32,8 @@ _SETTLED = np.array([0.01, 0.01, 0.003, 0.05, 0.02])
 """A state that moved by less in a round is found: what is left is far below any noise."""
 _FEW = 0.7
 """Share of tracks that are not, below which the others are set aside."""
+_CELLS = 200_000
+"""So many cells are smoothed together: about half a gigabyte."""
 _SLACK = np.array([0.01, 0.01, 0.002, 0.05, 0.01]) ** 2
 """Variance per step that no model of driving explains, so that no direction is certain."""
 
@@ -97,9 +99,26 @@ def smooth(
         Lange, Little and Taylor, "Robust Statistical Modeling Using the t Distribution", 1989.
     """
     problem = _Problem(chains, measured, wheeled, acceleration, turning, speed, dt)
-    if not chains.cells:
-        return Course(np.zeros((0, 5)), np.zeros((0, 5, 5)), np.zeros((0, 2)))
-    state = _first_guess(chains, measured, wheeled, dt)
+    course = Course(
+        np.zeros((chains.cells, 5)),
+        np.zeros((chains.cells, 5, 5)),
+        np.zeros((len(measured.cell), 2)),
+    )
+    # A long log has millions of cells, of which a part at a time is laid out as a system.
+    parts = (np.cumsum(chains.length) - 1) // _CELLS
+    for part in np.unique(parts):
+        tracks = parts == part
+        found = _smooth_part(problem.select(tracks), rounds)
+        cells = tracks[chains.track]
+        course.state[cells], course.covariance[cells] = found.state, found.covariance
+        course.misfit[tracks[problem.row_track]] = found.misfit
+    return course
+
+
+def _smooth_part(problem: _Problem, rounds: int) -> Course:
+    """Return the likeliest course of tracks whose system fits into memory."""
+    chains, measured = problem.chains, problem.measured
+    state = _first_guess(chains, measured, problem.wheeled, problem.dt)
     part, cells, course = problem, np.arange(chains.cells), state.copy()
     for _ in range(rounds):
         before, course = course, _improve(part, course)

@@ -5,7 +5,6 @@ from kerbstone.label.association import associate
 from kerbstone.label.linking import LinkPrices
 from kerbstone.label.profile import Profile
 from kerbstone.scene import Kind, detections_from_rows
-
 from watched import WALKER, User, drive, make_clock, purity, walk, watch
 
 CLOCK = make_clock(150)
@@ -26,9 +25,7 @@ def crossing():
 
 
 def rows_of(detections):
-    return {
-        name: getattr(detections, name) for name in ("step", "box", "kind", "score")
-    }
+    return {name: getattr(detections, name) for name in ("step", "box", "kind", "score")}
 
 
 def found(detections, **more):

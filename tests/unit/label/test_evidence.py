@@ -7,7 +7,6 @@ from kerbstone.label.evidence import _spread_evidence, _time_from_detections, ga
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.label.refinement import refine
 from kerbstone.scene import Kind, detections_from_rows
-
 from watched import CAR, User, drive, make_clock, watch
 
 # Scores are chances as they stand: a score of 0.5 is even, 0.5 ± 0.1 has log odds of ±1.
@@ -19,7 +18,9 @@ def gathered(steps, score, *, course=None, reach=(0, 0), dt=0.1, sensor=None, le
     course = drive(8.0, steps=length, dt=dt) if course is None else course
     steps = np.asarray(steps)
     rows = len(steps)
-    box = np.column_stack([course[steps, :2], np.full(rows, 0.7), course[steps, 2:], np.tile(CAR, (rows, 1))])
+    box = np.column_stack(
+        [course[steps, :2], np.full(rows, 0.7), course[steps, 2:], np.tile(CAR, (rows, 1))]
+    )
     detections, _, _ = detections_from_rows(
         clock=make_clock(length, dt),
         step=steps,

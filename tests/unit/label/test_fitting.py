@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 from kerbstone.errors import InputError
-from kerbstone.label import Example, KindProfile, LabelConfig, Profile, fit_profile, label_detections
+from kerbstone.label import (
+    Example,
+    KindProfile,
+    LabelConfig,
+    Profile,
+    fit_profile,
+    label_detections,
+)
 from kerbstone.label.confidence import expected_calibration_error
 from kerbstone.label.fitting import STEPS, _fit_detections, _fit_noise, _fit_scores, _judge
 from kerbstone.label.refinement import refine
-from kerbstone.scene import BoxIndex, Kind, bev_iou, bev_boxes, detections_from_rows
-
+from kerbstone.scene import BoxIndex, Kind, bev_boxes, bev_iou, detections_from_rows
 from watched import WALKER, User, drive, make_clock, make_scene, true_boxes, walk, watch
 
 CLOCK = make_clock(120)
@@ -28,7 +34,11 @@ def street(seed):
         for _ in range(4)
     ]
     users += [
-        User(walk(draw.normal(0, 1, 2), steps=120, start=draw.uniform(-30, 30, 2)), Kind.PEDESTRIAN, WALKER)
+        User(
+            walk(draw.normal(0, 1, 2), steps=120, start=draw.uniform(-30, 30, 2)),
+            Kind.PEDESTRIAN,
+            WALKER,
+        )
         for _ in range(4)
     ]
     return users
@@ -121,7 +131,7 @@ def test_the_fit_halves_the_error_of_places_in_another_log(fitted):
     other = example(7)
     labels, _ = label_detections(other.detections, other.scene, fitted[0], LabelConfig(keep=0.0))
     seen = labels.row >= 0
-    agent, step, box, _ = true_boxes(street(7))
+    _, step, box, _ = true_boxes(street(7))
     before, after = [], []
     for said, row in zip(labels.boxes()[seen], labels.row[seen], strict=True):
         now = box[step == other.detections.step[row]]
@@ -162,7 +172,7 @@ def test_the_fit_keeps_what_was_there_and_little_else(fitted):
 def test_the_fit_says_honestly_how_far_off_places_are(fitted):
     other = example(9)
     labels, _ = label_detections(other.detections, other.scene, fitted[0])
-    agent, step, box, _ = true_boxes(street(9))
+    _, step, box, _ = true_boxes(street(9))
     ratio = []
     for cell in np.flatnonzero(labels.row >= 0):
         now = box[step == labels.step[cell]]
@@ -197,7 +207,7 @@ def test_no_example_and_no_match_are_refused():
 def test_where_the_truth_is_not_known_nothing_is_judged():
     one = example(1)
     box = one.detections.box.copy()
-    half = replace(one, judged=lambda step, boxes: boxes[:, 0] > 0)
+    half = replace(one, judged=lambda _, boxes: boxes[:, 0] > 0)
     tracks = refine(one.detections, np.where(box[:, 0] > 99, 0, -1), Profile())
     overlap, known = _judge(half, tracks)
     assert overlap.shape == known.shape == (0,)

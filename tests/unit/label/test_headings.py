@@ -3,7 +3,6 @@ import pytest
 
 from kerbstone.label.headings import tell_front
 from kerbstone.scene import wrap_angle
-
 from watched import drive
 
 

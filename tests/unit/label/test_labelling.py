@@ -4,8 +4,18 @@ import pytest
 from kerbstone.errors import InputError
 from kerbstone.label import LabelConfig, Profile, Provenance, label_detections
 from kerbstone.scene import BoxIndex, Kind, derive_velocity, iou_3d
-
-from watched import CAR, WALKER, User, drive, make_clock, make_scene, purity, true_boxes, walk, watch
+from watched import (
+    CAR,
+    WALKER,
+    User,
+    drive,
+    make_clock,
+    make_scene,
+    purity,
+    true_boxes,
+    walk,
+    watch,
+)
 
 CLOCK = make_clock(150)
 EGO = drive(6.0, steps=150, start=(-40.0, -3.5, 0.0))
@@ -50,12 +60,17 @@ def test_everybody_on_a_street_is_labelled_once():
 
 
 def test_places_speeds_and_headings_are_far_better_than_what_was_detected():
-    labels, found, detections, who = labelled(noise=0.3, heading_noise=0.1, flips=0.1)
+    labels, _, detections, who = labelled(noise=0.3, heading_noise=0.1, flips=0.1)
     cell = np.flatnonzero(labels.row >= 0)
     row = labels.row[cell]
     agent, step, box, _ = true_boxes(street())
     lookup = {(a, s): n for n, (a, s) in enumerate(zip(agent.tolist(), step.tolist(), strict=True))}
-    true = box[[lookup[a, s] for a, s in zip(who[row].tolist(), detections.step[row].tolist(), strict=True)]]
+    true = box[
+        [
+            lookup[a, s]
+            for a, s in zip(who[row].tolist(), detections.step[row].tolist(), strict=True)
+        ]
+    ]
 
     def rms(values):
         return float(np.sqrt((values**2).mean()))
@@ -107,7 +122,7 @@ def test_cells_of_too_little_confidence_are_left_out():
 
 
 def test_what_is_there_is_surer_than_what_is_not():
-    labels, _, detections, who = labelled(ghosts=2.0, config=LabelConfig(keep=0.0))
+    labels, _, _, who = labelled(ghosts=2.0, config=LabelConfig(keep=0.0))
     seen = labels.row >= 0
     real = who[labels.row[seen]] >= 0
     confidence = labels.confidence[seen]

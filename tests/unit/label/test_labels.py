@@ -6,7 +6,6 @@ import pytest
 from kerbstone.errors import InputError
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.scene import Kind
-
 from watched import drive, make_clock, make_scene
 
 CLOCK = make_clock(10)

@@ -17,7 +17,6 @@ from kerbstone.label.linking import (
 from kerbstone.label.profile import Profile
 from kerbstone.label.refinement import refine
 from kerbstone.scene import Kind
-
 from watched import WALKER, User, drive, make_clock, walk, watch
 
 CLOCK = make_clock(120)
@@ -101,7 +100,7 @@ def test_staying_apart_may_be_the_cheaper():
 
 def test_each_tracklet_has_one_follower_and_follows_one():
     course = drive(6.0, steps=120)
-    twin = course + [0.0, 1.0, 0.0]
+    twin = course + np.array([0.0, 1.0, 0.0])
     users = [*cut(course, (0, 40), (50, 120)), *cut(twin, (0, 40), (50, 120))]
     found = links(tracklets(*users))
     before, after = zip(*found, strict=True)
@@ -120,7 +119,9 @@ def test_links_are_those_of_the_greatest_total_gain(seed):
     best = 0.0
     for choice in product(range(-1, 8), repeat=4):
         taken = [b for b in choice if b >= 4]
-        if len(set(taken)) == len(taken) and all(b == -1 or (a, b) in worth for a, b in enumerate(choice)):
+        if len(set(taken)) == len(taken) and all(
+            b == -1 or (a, b) in worth for a, b in enumerate(choice)
+        ):
             best = max(best, sum(worth[a, b] for a, b in enumerate(choice) if b >= 4))
     assert found == pytest.approx(best)
 
@@ -132,9 +133,8 @@ def many_tracklets(seed):
     for first in draw.integers(0, 110, 40):
         way = walk(draw.normal(size=2), steps=int(draw.integers(1, 9)), start=draw.uniform(0, 6, 2))
         users.append(User(way, Kind.PEDESTRIAN, WALKER, first=int(first)))
-    for first in (0, 60, 90):
-        users.append(User(drive(0.0, steps=25, start=(3.0, 3.0, 0.0)), first=first))
-    return tracklets(*users)
+    parked = drive(0.0, steps=25, start=(3.0, 3.0, 0.0))
+    return tracklets(*users, *(User(parked, first=first) for first in (0, 60, 90)))
 
 
 def candidates(tracks):
@@ -174,7 +174,10 @@ def test_prices_are_numbers_for_tracks_of_one_detection():
 
 def test_tracks_that_never_follow_one_another_are_not_linked():
     assert links(tracklets(User(drive(5.0, steps=30)))) == []
-    assert links(tracklets(User(drive(5.0, steps=30)), User(drive(5.0, steps=30, start=(0, 9, 0))))) == []
+    assert (
+        links(tracklets(User(drive(5.0, steps=30)), User(drive(5.0, steps=30, start=(0, 9, 0)))))
+        == []
+    )
 
 
 def test_prices_that_make_no_sense_are_refused():
@@ -213,7 +216,8 @@ CAR_SIZED = (4.4, 1.8, 1.7)
 
 def test_a_false_detection_between_two_walkers_does_not_make_one_of_them():
     one, other = (
-        User(walk((1.0, 0.0), steps=60, start=(0.0, y)), Kind.PEDESTRIAN, WALKER) for y in (0.0, 0.55)
+        User(walk((1.0, 0.0), steps=60, start=(0.0, y)), Kind.PEDESTRIAN, WALKER)
+        for y in (0.0, 0.55)
     )
     between = User(walk((1.0, 0.0), steps=2, start=(3.0, 0.27)), Kind.PEDESTRIAN, WALKER, first=30)
     tracks = tracklets(one, other, between, noise=0.01, heading_noise=0.0, size_noise=0.0)
@@ -233,7 +237,7 @@ def test_each_double_has_one_original_of_more_detections():
 def test_doubles_are_followed_once_by_their_group():
     # A double of the first car lasts longest; each of both could be followed by a car.
     course = drive(6.0, steps=120)
-    beside = course + [0.0, 2.4, 0.0]
+    beside = course + np.array([0.0, 2.4, 0.0])
     users = [*cut(course, (0, 40), (20, 44), (50, 120)), *cut(beside, (52, 120))]
     tracks = tracklets(*users)
     same = find_doubles(tracks, PROFILE)

@@ -3,7 +3,6 @@ import pytest
 
 from kerbstone.label.motion import StateIndex, has_wheels, predict_state, process_noise
 from kerbstone.scene import Kind
-
 from watched import drive
 
 

@@ -4,7 +4,6 @@ import pytest
 from kerbstone.label.confidence import FEATURES, PRIOR, Confidence
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.scene import Kind, detections_from_rows
-
 from watched import CAR, make_clock
 
 

@@ -105,7 +105,9 @@ def test_a_malformed_profile_is_refused_at_its_place(tmp_path, text, place):
 
 def test_zero_is_good_where_there_may_be_none_of_something(tmp_path):
     path = tmp_path / "own.toml"
-    path.write_text("confusion = 0\ntrial = 0\n[kinds.car]\ndrift = 0\nnoise_growth = 0\nkeep = 0\n")
+    path.write_text(
+        "confusion = 0\ntrial = 0\n[kinds.car]\ndrift = 0\nnoise_growth = 0\nkeep = 0\n"
+    )
     assert read_profile(path).of(Kind.CAR).drift == 0.0
 
 

@@ -4,7 +4,6 @@ import pytest
 from kerbstone.label.profile import KindProfile, Profile
 from kerbstone.label.refinement import refine
 from kerbstone.scene import BoxIndex, Kind, detections_from_rows, wrap_angle
-
 from watched import CAR, WALKER, User, drive, make_clock, walk, watch
 
 CLOCK = make_clock(100)
@@ -30,7 +29,9 @@ def one_car(boxes, steps, *, clock=CLOCK, **more):
 
 
 def boxes_at(course, size=CAR):
-    return np.column_stack([course[:, :2], np.full(len(course), 0.75), course[:, 2:], np.tile(size, (len(course), 1))])
+    return np.column_stack(
+        [course[:, :2], np.full(len(course), 0.75), course[:, 2:], np.tile(size, (len(course), 1))]
+    )
 
 
 def test_a_parked_car_is_frozen_to_one_pose():
@@ -91,7 +92,9 @@ def test_the_size_is_what_most_of_the_detections_agree_on():
     boxes[:30, BoxIndex.LENGTH] = 9.0
     tracks = refine(*one_car(boxes, np.arange(100)), PROFILE)
     np.testing.assert_allclose(tracks.size[0], CAR, rtol=0.01)
-    np.testing.assert_array_equal(tracks.boxes()[:, BoxIndex.LENGTH :], np.tile(tracks.size, (100, 1)))
+    np.testing.assert_array_equal(
+        tracks.boxes()[:, BoxIndex.LENGTH :], np.tile(tracks.size, (100, 1))
+    )
 
 
 def test_sizes_are_scaled_by_what_the_detector_gets_wrong():
@@ -156,18 +159,26 @@ def test_chances_of_classes_are_multiplied_up():
 
 
 def test_tracks_reach_out_as_far_as_told_within_the_log():
-    users = [User(drive(8.0, steps=40), first=3), User(drive(0.0, steps=60, start=(50.0, 0, 0)), first=30)]
+    users = [
+        User(drive(8.0, steps=40), first=3),
+        User(drive(0.0, steps=60, start=(50.0, 0, 0)), first=30),
+    ]
     tracks, _ = refined(users, reach=(5, 30))
     assert tracks.chains.first.tolist() == [0, 0]
     assert tracks.chains.length.tolist() == [3 + 40 + 5, 100]
 
 
 def test_cells_keep_the_rows_that_they_were_made_of():
-    users = [User(drive(8.0, steps=40), first=3), User(walk((0.0, 1.0), steps=50), Kind.PEDESTRIAN, WALKER)]
+    users = [
+        User(drive(8.0, steps=40), first=3),
+        User(walk((0.0, 1.0), steps=50), Kind.PEDESTRIAN, WALKER),
+    ]
     tracks, detections = refined(users, recall=0.7, reach=(4, 4))
     chains = tracks.chains
     np.testing.assert_array_equal(chains.step[tracks.cell], detections.step[tracks.row])
-    np.testing.assert_allclose(tracks.place[tracks.cell, :2], detections.box[tracks.row, :2], atol=0.6)
+    np.testing.assert_allclose(
+        tracks.place[tracks.cell, :2], detections.box[tracks.row, :2], atol=0.6
+    )
     assert np.isfinite(tracks.std).all()
     assert (tracks.std > 0).all()
 

@@ -77,5 +77,10 @@ def test_no_rows_or_no_weight_give_nan():
 
 
 def test_sums_are_numbers_even_of_nothing():
-    assert sum_by(np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0]), 4).tolist() == [2.0, 0.0, 4.0, 0.0]
+    assert sum_by(np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0]), 4).tolist() == [
+        2.0,
+        0.0,
+        4.0,
+        0.0,
+    ]
     assert sum_by(np.zeros(0, np.int64), np.zeros(0), 3).dtype == np.float64

@@ -2,11 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from kerbstone.label.chains import Chains
 from kerbstone.label.motion import predict_state, process_noise
 from kerbstone.label.smoothing import Measurements, smooth
-
 from watched import drive, walk
 
 NOISE = np.array([0.3, 0.3, 0.06])
@@ -70,10 +70,8 @@ def test_smoothing_halves_the_error_of_what_was_measured(turn):
     assert np.mean(found) < 0.5 * np.mean(raw)
 
 
-def test_a_course_of_noise_free_motion_reaches_the_least_squares_optimum():
-    """An independent reference: SciPy's general solver on the same sum of squares."""
-    from scipy.optimize import least_squares
-
+def test_a_course_is_the_optimum_that_a_general_solver_finds(monkeypatch):
+    monkeypatch.setattr("kerbstone.label.smoothing._SETTLED", np.full(5, 1e-9))
     steps, dt = 8, 0.1
     true = drive(6.0, 0.4, steps=steps, dt=dt)
     measured = measure(true, 3)
@@ -222,6 +220,22 @@ def test_a_third_of_headings_across_the_road_does_no_harm():
     assert np.abs(found.state[:, 2] - true[:, 2]).max() < 0.1
 
 
+def test_tracks_that_are_found_are_set_aside_and_change_nothing(monkeypatch):
+    courses = [drive(0.0, steps=30), drive(0.0, steps=20), drive(12.0, 0.5, steps=60)]
+    apart = [measure(course, seed) for seed, course in enumerate(courses)]
+    starts = np.cumsum([0, 30, 20])
+    together = Measurements(
+        np.concatenate([start + each.cell for start, each in zip(starts, apart, strict=True)]),
+        np.concatenate([each.value for each in apart]),
+        np.concatenate([each.variance for each in apart]),
+    )
+    found = run(chain(30, 20, 60), together, rounds=12)
+    monkeypatch.setattr("kerbstone.label.smoothing._SETTLED", np.full(5, 1e-9))
+    exact = run(chain(30, 20, 60), together, rounds=12)
+    np.testing.assert_allclose(found.state[:, :2], exact.state[:, :2], atol=0.02)
+    np.testing.assert_allclose(found.covariance, exact.covariance, rtol=0.2, atol=1e-3)
+
+
 def test_tracks_do_not_see_one_another():
     one, other = drive(8.0, 0.1, steps=40), walk((0.0, 1.5), steps=25, start=(5.0, 5.0))
     apart = [measure(one, 9), measure(other, 10)]
@@ -232,7 +246,7 @@ def test_tracks_do_not_see_one_another():
     )
     both = run(chain(40, 25), together)
     alone = [run(chain(len(c)), m) for c, m in zip((one, other), apart, strict=True)]
-    np.testing.assert_allclose(both.state, np.vstack([each.state for each in alone]), atol=1e-6)
+    np.testing.assert_allclose(both.state, np.vstack([each.state for each in alone]), atol=0.01)
 
 
 def test_a_single_measurement_is_kept_as_it_is():

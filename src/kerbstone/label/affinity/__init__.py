@@ -1,6 +1,6 @@
 """An affinity of tracks and detections that is learned through the assignment itself.
 
-Learning needs the extra `learn` (JAX and Optax); tracking with what was learned does not.
+Learning loads JAX; tracking with what was learned does not.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: these need JAX, or import the tracker, which imports the model.
+    # On first use: these load JAX, or import the tracker, which imports the model.
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)

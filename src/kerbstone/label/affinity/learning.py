@@ -6,22 +6,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+from jax import Array
 from jaxtyping import Float
 
-from kerbstone.errors import InputError, missing_extra
+from kerbstone.errors import InputError
 from kerbstone.label.affinity.examples import Example, LabelledDetections, collect_examples
 from kerbstone.label.affinity.model import Affinity, initial_affinity
 from kerbstone.label.affinity.transport import relax_assignment
 from kerbstone.label.profile import Profile
-
-try:
-    import jax
-    import jax.numpy as jnp
-    import optax
-    from jax import Array
-except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise missing_extra("learn", "learning an affinity") from error
 
 Weights = dict[str, Array]
 Batch = dict[str, Array]
@@ -110,7 +106,6 @@ def learn_affinity(
 
     Raises:
         InputError: In no log is there a choice to learn from.
-        MissingError: The extra `learn` is not installed.
 
     References:
         Ross, Gordon and Bagnell, "A Reduction of Imitation Learning and Structured Prediction to

@@ -19,17 +19,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import logsumexp
 from jaxtyping import Bool, Float
-
-from kerbstone.errors import missing_extra
-
-try:
-    import jax
-    import jax.numpy as jnp
-    from jax import Array
-    from jax.scipy.special import logsumexp
-except ImportError as error:  # pragma: no cover - depends on what is installed
-    raise missing_extra("learn", "learning an affinity") from error
 
 _EASY = 10.0
 """Costs of being alone, by temperature, from which the prices are found at once."""

@@ -1,11 +1,9 @@
+import jax
 import numpy as np
 import pytest
 
-jax = pytest.importorskip("jax")
-pytest.importorskip("optax")
-
-from kerbstone.errors import InputError  # noqa: E402
-from kerbstone.label.affinity import (  # noqa: E402
+from kerbstone.errors import InputError
+from kerbstone.label.affinity import (
     Affinity,
     LabelledDetections,
     LearningConfig,
@@ -13,11 +11,11 @@ from kerbstone.label.affinity import (  # noqa: E402
     learn_affinity,
     learning,
 )
-from kerbstone.label.affinity.examples import collect_examples  # noqa: E402
-from kerbstone.label.online import track_online  # noqa: E402
-from kerbstone.label.profile import Profile  # noqa: E402
-from kerbstone.scene import Kind  # noqa: E402
-from sightings import detect, drive, shake, tracks_by_owner  # noqa: E402
+from kerbstone.label.affinity.examples import collect_examples
+from kerbstone.label.online import track_online
+from kerbstone.label.profile import Profile
+from kerbstone.scene import Kind
+from sightings import detect, drive, shake, tracks_by_owner
 
 CONFIG = LearningConfig(hidden=4, rounds=2, epochs=3, batch=16, rate=0.02)
 

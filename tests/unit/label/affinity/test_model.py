@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -136,16 +134,3 @@ def test_a_place_without_a_file_is_told(tmp_path):
 def test_a_network_of_no_size_or_of_any_size_is_refused(hidden):
     with pytest.raises(InputError, match="hidden units"):
         initial_affinity(hidden=hidden)
-
-
-def test_learning_without_its_extra_says_what_to_install():
-    code = (
-        "import sys; sys.modules['jax'] = None\n"
-        "import kerbstone.label.affinity as affinity\n"
-        "affinity.initial_affinity()\n"
-        "from kerbstone.errors import MissingError\n"
-        "try: affinity.learn_affinity\n"
-        "except MissingError as error: print(error)\n"
-    )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "kerbstone[learn]" in said.stdout

@@ -1,11 +1,10 @@
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-jax = pytest.importorskip("jax")
-jnp = jax.numpy
-
-from kerbstone.label.affinity import relax_assignment  # noqa: E402
+from kerbstone.label.affinity import relax_assignment
 
 
 @pytest.fixture(autouse=True)
