@@ -106,7 +106,14 @@ def test_2d_boxes_are_in_the_image_and_around_the_projected_corners(tmp_path, lo
             continue
         pixels = seen[:, :2] / seen[:, 2:]
         box = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
-        if ((box >= 0) & (box <= edge)).all():
+        if not ((box >= 0) & (box <= edge)).all():
+            continue
+        if rows.label[row] == "Pedestrian":
+            # A person fills the ellipse in the floor of the box, not its corners.
+            left, _, right, _ = rows.image_box[row]
+            assert box[0] - 1 < left < right < box[2] + 1
+            assert right - left > 0.6 * (box[2] - box[0])
+        else:
             np.testing.assert_allclose(rows.image_box[row], box, atol=1e-3)
 
 
@@ -193,8 +200,9 @@ def test_real_detections_come_back_from_the_file(data_root, tmp_path, sequence):
     back = read_detections(source)
     assert_same_boxes(back.detections, log.detections)
     off = np.abs(back.detections.image_box - log.detections.image_box).max(axis=1)
-    # The detector projects the same way but for what is cut off at the edges of the image.
-    assert np.quantile(off, 0.9) < 0.1
+    # The detector projects the same way but for what is cut off at the edges of the image, and
+    # for people, who are shown as round.
+    assert np.quantile(off[log.detections.kind != Kind.PEDESTRIAN], 0.9) < 0.1
 
 
 @pytest.mark.data
