@@ -286,6 +286,7 @@ def time_growth() -> list[dict[str, Any]]:
         began = time.perf_counter()
         labels, _ = label_detections(seen, scene, read_profile("simulated"))
         took = time.perf_counter() - began
+        print(f"{minutes} min: {took:.1f} s", flush=True)
         rows.append(
             {
                 "what": f"{minutes} min",

@@ -28,7 +28,9 @@ ROOMS = (
     "formats.sumo",
     "mine",
     "label",
+    "label.affinity",
     "label.metrics",
+    "label.review",
     "settings",
     "errors",
 )
