@@ -195,6 +195,8 @@ def read_feather(
     data = read_bytes(path)
     try:
         table = feather.read_table(pa.BufferReader(data))
+        # A damaged file may be read, and its offsets lead out of it.
+        table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise cut_off(path, str(error)) from None
     return table_columns(table, columns, path=path, optional=optional)

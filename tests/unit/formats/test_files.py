@@ -200,3 +200,20 @@ def test_a_split_is_told_by_the_folders_above():
     assert split_of(Path("av2/sensor/train/log-1")) == "train"
     assert split_of(Path("argo/test_obs/data/7.csv")) == "test"
     assert split_of(Path("train/a/b/c/d")) == ""
+
+
+def test_a_feather_file_with_damaged_bytes_is_read_or_refused(tmp_path):
+    path = tmp_path / "damaged.feather"
+    whole = pa.table({"a": np.arange(60.0), "s": [f"name {i}" for i in range(60)]})
+    feather.write_feather(whole, path, compression="uncompressed")
+    raw, draw, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(80):
+        damaged = bytearray(raw)
+        for place in draw.integers(0, len(raw), 3):
+            damaged[place] ^= int(draw.integers(1, 256))
+        path.write_bytes(bytes(damaged))
+        try:
+            read_feather(path, {"a": float, "s": str})
+        except InputError:
+            refused += 1
+    assert refused > 10
