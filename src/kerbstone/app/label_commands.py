@@ -124,7 +124,7 @@ def label(
         from kerbstone.app.label_page import label_page
 
         with writing_file(page, flag="--html"):
-            page.write_text(label_page(report, sources, out, settings), encoding="utf-8")
+            page.write_text(label_page(report, sources, out), encoding="utf-8")
     _print_report(report, out, output.folder if format else None, as_json=as_json)
     tell_page(page, open_page=open_page)
     if report.failed:
@@ -294,5 +294,5 @@ def _print_counts(report: LabelReport, out: str, files: Path | None) -> None:
         f"({format_count(counts['frames_per_s'])} frames/s, profile {report.profile}), "
         f"{format_count(counts['known'])} in {out} already"
     )
-    if files is not None and any(log.files for log in report.logs):
+    if report.files:
         print_note(f"files  {files}")

@@ -12,14 +12,9 @@ from kerbstone.app.playback import Event, Listed, playback_page
 from kerbstone.app.terminal import count_of, format_count
 from kerbstone.errors import InputError
 from kerbstone.formats.detections import DetectedLog, DetectionSource, read_detections
-from kerbstone.label import (
-    LabelConfig,
-    LabelReport,
-    Labels,
-    Provenance,
-    label_detections,
-    read_profile,
-)
+from kerbstone.label import LabelReport, Labels, Provenance, read_labels, read_profile
+from kerbstone.label.labelling import sensor_path
+from kerbstone.label.online import track_online
 from kerbstone.scene import BoxIndex, Scene
 from kerbstone.store import Store
 
@@ -40,27 +35,22 @@ _WORDS = {
 }
 
 
-def label_page(
-    report: LabelReport,
-    sources: Sequence[DetectionSource],
-    store: str,
-    config: LabelConfig | None = None,
-) -> str:
+def label_page(report: LabelReport, sources: Sequence[DetectionSource], store: str) -> str:
     """Return a page about a labelling.
 
-    It plays the logs in which most was filled in, as the online pass had them and as they are
-    now, and lists there what was joined over a gap or goes on beyond its detections.
+    It plays the logs in which most was filled in, as the online pass had them and as they are in
+    the store, and lists there what was joined over a gap or goes on beyond its detections.
 
     Args:
         report: What the labelling did.
         sources: What was labelled.
         store: The store with the labels.
-        config: How labels were made.
 
     Raises:
         InputError: No log was labelled.
     """
-    chosen = _choose(report, sources, store)
+    road = Store.open(store)
+    chosen = _choose(report, sources, road)
     if not chosen:
         raise InputError("empty", "there is nothing to show: no log has labels", where=store)
     profile = read_profile(report.profile)
@@ -68,19 +58,18 @@ def label_page(
     events: dict[str, list[Event]] = {}
     offsets: dict[str, float] = {}
     listed: list[Listed] = []
-    for source in chosen:
+    for source, scene in chosen:
         log = read_detections(source)
-        labels, found = label_detections(
-            log.detections, log.scene, profile, config, names=log.labels
-        )
+        online = track_online(log.detections, profile.matching, sensor=sensor_path(log.scene))
+        labels = read_labels(road, scene)
         first, steps = _busiest(labels)
-        before, _ = _online_labels(log, found.online).to_scene(first, steps)
+        before, _ = _online_labels(log, online).to_scene(first, steps)
         after, part = labels.to_scene(first, steps)
         # What has changed is what one comes for, so it is shown first.
         after = replace(after, id=f"{source.name} · after")
         before = replace(before, id=f"{source.name} · before")
         scenes += [after, before]
-        offsets |= {scene.id: first * labels.scene.clock.dt for scene in (after, before)}
+        offsets |= {made.id: first * labels.scene.clock.dt for made in (after, before)}
         events[after.id] = _events(part)
         listed += [
             _list(event, after, source.name, offsets[after.id]) for event in events[after.id]
@@ -122,21 +111,21 @@ def label_page(
 
 
 def _choose(
-    report: LabelReport, sources: Sequence[DetectionSource], store: str
-) -> list[DetectionSource]:
-    """Return the logs in which most was filled in; of those that were known, the store tells."""
-    known = [log.name for log in report.logs if log.error is None]
+    report: LabelReport, sources: Sequence[DetectionSource], road: Store
+) -> list[tuple[DetectionSource, str]]:
+    """Return the logs in which most was filled in, each with its first scene of labels."""
+    table = road.scenes(["id", "log_key"])
+    scene_of: dict[str, str] = {}
+    for scene, log in zip(table["id"].to_pylist(), table["log_key"].to_pylist(), strict=True):
+        scene_of.setdefault(log, scene)
     filled = {
         log.name: log.cells.get("interpolated", 0) + log.cells.get("extrapolated", 0)
         for log in report.logs
-        if log.error is None and not log.is_known
+        if log.error is None and log.name in scene_of
     }
-    if not filled and known:
-        ids = set(Store.open(store).scenes(["id"]).column("id").to_pylist())
-        filled = {name: 0 for name in known if name in ids or f"{name}/000" in ids}
     order = sorted(filled, key=lambda name: (-filled[name], name))[:_MOST_LOGS]
     by_name = {source.name: source for source in sources}
-    return [by_name[name] for name in order]
+    return [(by_name[name], scene_of[name]) for name in order]
 
 
 def _busiest(labels: Labels) -> tuple[int, int]:

@@ -12,9 +12,10 @@ import gzip
 import io
 import json
 import lzma
+import os
 import xml.etree.ElementTree as ET
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -173,6 +174,22 @@ def read_xml(path: Path) -> ET.Element:
         raise InputError(
             "syntax", "a file is not valid XML", where=f"{path}, line {line}", why=str(error)
         ) from None
+
+
+def file_states(files: Iterable[Path]) -> Iterator[bytes]:
+    """Give for each file what changes when it does: its path, size and time of change.
+
+    Raises:
+        InputError: A file is gone.
+    """
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError as error:
+            raise InputError(
+                "missing-file", "a file of the log is gone", where=str(file), why=str(error)
+            ) from error
+        yield os.fsencode(file) + f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode()
 
 
 def read_feather(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from kerbstone.errors import InputError, KerbstoneError
+from kerbstone.formats.files import file_states
 from kerbstone.formats.registry import Log, TablesFormat, find_logs, get_format, read_log
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
@@ -151,14 +151,8 @@ def ingest(
 def fingerprint(log: Log) -> str:
     """Return a mark that changes when a file of the log does (its path, size or time of change)."""
     digest = hashlib.blake2b(digest_size=16)
-    for file in log.files:
-        try:
-            state = file.stat()
-        except OSError as error:
-            raise InputError(
-                "missing-file", "a file of the log is gone", where=str(file), why=str(error)
-            ) from error
-        digest.update(os.fsencode(file) + f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    for state in file_states(log.files):
+        digest.update(state)
     return digest.hexdigest()
 
 

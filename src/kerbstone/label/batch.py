@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kerbstone.errors import InputError, KerbstoneError
+from kerbstone.formats.files import file_states
 from kerbstone.label.association import Association
-from kerbstone.label.behaviours import behaviour_rows, check_behaviours, label_behaviours
+from kerbstone.label.behaviours import (
+    BEHAVIOURS,
+    behaviour_rows,
+    behaviour_table,
+    check_behaviours,
+    label_behaviours,
+)
 from kerbstone.label.labelling import LabelConfig, label_detections
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.profiles import profile_bytes, profile_for, read_profile
+from kerbstone.label.results import write_results
 from kerbstone.label.stored import CELLS, cell_table, is_current
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
@@ -54,7 +61,6 @@ class LogLabels:
         behaviours: Named scenarios that hold, and how often.
         seconds: Time spent on it [s].
         is_known: Whether the store held these very labels already.
-        files: Result files that were written.
         error: Why it could not be labelled.
     """
 
@@ -72,7 +78,6 @@ class LogLabels:
     behaviours: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     is_known: bool = False
-    files: tuple[Path, ...] = ()
     error: KerbstoneError | None = None
 
 
@@ -85,12 +90,14 @@ class LabelReport:
         profile: Name of the profile by which each was labelled.
         seconds: Wall time [s].
         run: Id of the run in the store's `runs` table.
+        files: Result files that were written.
     """
 
     logs: tuple[LogLabels, ...]
     profile: str
     seconds: float
     run: str = ""
+    files: tuple[Path, ...] = ()
 
     @property
     def failed(self) -> tuple[LogLabels, ...]:
@@ -225,8 +232,11 @@ def label(
             run.metrics.update(report().metrics)
         if report().failed:
             run.outcome = "partial"
-    _join_files(results, output)
-    return report()
+    if not output.format:
+        return report()
+    done = {result.name for result in results if result.error is None}
+    files = write_results(target, done, output.folder, format=output.format)
+    return replace(report(), files=tuple(files))
 
 
 def _check(
@@ -244,6 +254,14 @@ def _check(
                 where=str(store),
                 remedy="give another store with --out",
             )
+    formats = sorted({source.format for source in sources})
+    if str(profile) == "auto" and len(formats) > 1:
+        raise InputError(
+            "usage",
+            "detections of several formats are of several detectors",
+            why=", ".join(formats),
+            remedy="label them apart, or name one profile for all",
+        )
     chosen = profile_for(sources[0]) if str(profile) == "auto" else str(profile)
     read_profile(chosen)
     return chosen
@@ -278,21 +296,10 @@ def _mark(work: _Work) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(version("kerbstone").encode())
     digest.update(profile_bytes(work.profile))
-    said = [
-        asdict(work.config),
-        work.output.format,
-        str(work.output.folder),
-        work.output.behaviours,
-    ]
+    said = [asdict(work.config), work.output.behaviours]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
-    for file in work.source.files:
-        try:
-            state = file.stat()
-        except OSError as error:
-            raise InputError(
-                "missing-file", "a file of the log is gone", where=str(file), why=str(error)
-            ) from error
-        digest.update(os.fsencode(file) + f"\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    for state in file_states(work.source.files):
+        digest.update(state)
     if work.source.store is not None:
         road = work.source.store
         (part,) = road.parts([work.source.log])
@@ -302,6 +309,8 @@ def _mark(work: _Work) -> str:
 
 def _label_log(work: _Work) -> LogLabels:
     """Label one log and commit it; runs in a worker process."""
+    import pyarrow as pa
+
     from kerbstone.formats.detections import read_detections
 
     started = time.monotonic()
@@ -313,31 +322,25 @@ def _label_log(work: _Work) -> LogLabels:
     result = _count(log, labels, found)
     behaviours: list[dict[str, Any]] = []
     cells: list[pa.Table] = []
-    files: list[Path] = []
 
     def scenes() -> Iterator[Scene]:
         for scene, part in _stretches(labels, work):
             if work.output.behaviours:
                 matches = label_behaviours(scene, work.output.behaviours)
                 behaviours.extend(behaviour_rows(scene, matches))
-            if work.output.format:
-                files.extend(_write_files(scene, part, work.output))
             cells.append(cell_table(scene, part))
             yield scene
-        import pyarrow as pa
-
         # Before the store commits the scenes, so that all appear together.
         store.put_rows(CELLS, pa.concat_tables(cells), log=log.name, run=work.run)
-        if behaviours:
-            rows = pa.Table.from_pylist(behaviours)
-            store.put_rows("behaviours", rows, log=log.name, run=work.run)
+        # Those of the tracks that were there before must go, even if no others come.
+        if work.output.behaviours or BEHAVIOURS in store.versions():
+            store.put_rows(BEHAVIOURS, behaviour_table(behaviours), log=log.name, run=work.run)
 
     store.add(scenes(), log=log.name, fingerprint=work.mark, run=work.run)
     names = [row["behaviour"] for row in behaviours]
     return replace(
         result,
         behaviours={name: names.count(name) for name in dict.fromkeys(names)},
-        files=tuple(files),
         seconds=time.monotonic() - started,
     )
 
@@ -380,31 +383,6 @@ def _stretches(labels: Labels, work: _Work) -> Iterator[tuple[Scene, Labels]]:
             extra={**scene.source.extra, "labels": said},
         )
         yield replace(scene, id=name, source=source), part
-
-
-def _write_files(scene: Scene, part: Labels, output: Output) -> list[Path]:
-    from kerbstone.formats.detections import write_tracks
-
-    own = len(scene.agents) - len(part.ids)
-    score = np.full(scene.agents.valid.shape, np.nan)
-    score[:own] = 1.0
-    # Evaluators rank whole tracks, by the mean of what is written.
-    count = np.bincount(part.agent, minlength=len(part.ids))
-    mean = np.bincount(part.agent, part.confidence, minlength=len(part.ids)) / np.maximum(count, 1)
-    score[own:] = mean[:, None]
-    return write_tracks(scene, score, output.folder, format=output.format)
-
-
-def _join_files(results: Sequence[LogLabels], output: Output) -> None:
-    """Make one file of those of all logs, for evaluators that want that."""
-    if output.format not in {"nuscenes", "av2"}:
-        return
-    from kerbstone.formats.detections import join_tracks
-
-    files = [file for result in results for file in result.files]
-    if files:
-        suffix = files[0].suffix
-        join_tracks(files, output.folder / f"tracks{suffix}", format=output.format)
 
 
 def _stopped_at(error: KerbstoneError, name: str) -> KerbstoneError:

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from kerbstone.errors import InputError, suggest_name
 
+BEHAVIOURS = "behaviours"
+"""The table of a store."""
+
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from kerbstone.lang.matches import Match
     from kerbstone.scene import Scene
 
@@ -68,3 +73,22 @@ def behaviour_rows(scene: Scene, found: Sequence[tuple[str, Match]]) -> list[dic
         }
         for name, match in found
     ]
+
+
+def behaviour_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Return rows of `behaviour_rows` as a table, which has its columns without rows too."""
+    import pyarrow as pa
+
+    names = pa.list_(pa.string())
+    schema = pa.schema(
+        [
+            ("scene_id", pa.string()),
+            ("behaviour", pa.string()),
+            ("roles", names),
+            ("agents", names),
+            ("start_ns", pa.int64()),
+            ("end_ns", pa.int64()),
+            ("robustness", pa.float64()),
+        ]
+    )
+    return pa.Table.from_pylist(list(rows), schema=schema)

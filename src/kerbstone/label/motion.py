@@ -18,7 +18,6 @@ _WHEELED = np.isin(
     np.arange(len(Kind)),
     [Kind.CAR, Kind.TRUCK, Kind.BUS, Kind.TRAILER, Kind.TRAIN, Kind.MOTORCYCLE, Kind.CYCLIST],
 )
-_SHORT_TURN = 1e-4
 
 
 class StateIndex(IntEnum):

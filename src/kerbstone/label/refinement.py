@@ -69,7 +69,6 @@ class _Seen(NamedTuple):
 
     step: Int64[np.ndarray, " row"]
     box: Float64[np.ndarray, "row 7"]
-    kind: UInt8[np.ndarray, " row"]
 
 
 def refine(
@@ -95,7 +94,7 @@ def refine(
     rows = np.flatnonzero(track >= 0)
     rows = rows[np.lexsort((detections.step[rows], track[rows]))]
     track = track[rows]
-    seen = _Seen(detections.step[rows], detections.box[rows], detections.kind[rows])
+    seen = _Seen(detections.step[rows], detections.box[rows])
     count = int(track[-1]) + 1 if len(track) else 0
     dt = detections.clock.dt
     real = profile.reality(detections.kind, detections.score)[rows]

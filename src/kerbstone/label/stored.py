@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kerbstone.errors import InputError
+from kerbstone.formats.detections import hide_agents
 from kerbstone.label.labels import Labels
 from kerbstone.scene import Scene
 from kerbstone.store import Store
@@ -75,7 +76,7 @@ def read_labels(store: Store, scene: str) -> Labels:
     row = np.array(others, np.int64)[agent]
     columns = {name: rows[name].to_numpy()[order] for name in rows.column_names if name != "agent"}
     return Labels(
-        scene=_hide(whole),
+        scene=hide_agents(whole),
         ids=tuple(agents.ids[each] for each in others),
         kind=agents.kind[others],
         name=tuple(agents.label[each] for each in others),
@@ -161,14 +162,3 @@ def is_current(fingerprint: str | None, mark: str, where: str) -> bool:
             remedy="give another store with --out",
         )
     return made == mark
-
-
-def reviewed_logs(store: Store) -> Sequence[str]:
-    """Return the logs of a store that a person has looked at."""
-    return [log for log, mark in store.fingerprints().items() if _REVIEWED in mark]
-
-
-def _hide(scene: Scene) -> Scene:
-    from kerbstone.formats.detections import hide_agents
-
-    return hide_agents(scene)
