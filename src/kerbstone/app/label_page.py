@@ -210,7 +210,7 @@ def _events(labels: Labels) -> list[Event]:
 
 def _list(event: Event, scene: Scene, log: str, offset: float) -> Listed:
     return Listed(
-        title=f"{event.kind} · {log}",
+        title=f"{log.rpartition('/')[2]} · {event.kind}",
         when=f"{offset + event.start:.1f} s",
         detail=f"track {event.agents[0]}: {event.note}",
         strength="",
