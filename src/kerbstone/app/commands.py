@@ -10,10 +10,12 @@ import typer
 from kerbstone.app import (
     choice_commands,
     coverage_commands,
+    embed_commands,
     finding_commands,
     label_commands,
     review_commands,
     search_commands,
+    world_commands,
 )
 from kerbstone.app.options import JsonOption, StoreOption, parse_workers
 from kerbstone.app.terminal import (
@@ -347,6 +349,8 @@ ALL = (
     *coverage_commands.ALL,
     *label_commands.ALL,
     *review_commands.ALL,
+    *world_commands.ALL,
+    *embed_commands.ALL,
     *(runs, formats, doctor),
 )
 

@@ -31,6 +31,7 @@ from kerbstone.app.terminal import (
 from kerbstone.errors import KerbstoneError, UsageError, suggest_name
 
 if TYPE_CHECKING:
+    from kerbstone.lang import Compiled
     from kerbstone.mine import Finding
 
 _FORMATS = ("json", "av2")
@@ -137,6 +138,7 @@ def find(
             on_result=progress.advance,
         )
     _tell(finding, store, html=html, open_page=open_page, out=out, as_json=as_json)
+    _tell_unread(understood.query, store, where)
     if not finding.scenes and not finding.failed:
         print_note(
             f"no scene fits --where: `kerbstone scenes --store {store}` lists what there is"
@@ -232,6 +234,19 @@ def _tell(
     tell_page(page, open_page=open_page)
     if failure is not None:
         raise failure
+
+
+def _tell_unread(query: Compiled, store: str, where: str | None) -> None:
+    """Tell in how many scenes a query could not match, because no model has seen them."""
+    from kerbstone.mine import unread_scenes
+    from kerbstone.store import Store
+
+    unread = unread_scenes(query, Store.open(store), where=where)
+    if unread:
+        print_note(
+            f"{count_of(len(unread), 'scene')} could not match: the model has not seen them yet\n"
+            f"  try  kerbstone embed --store {store} --model DIR"
+        )
 
 
 def _write_page(finding: Finding, store: str, path: Path) -> None:

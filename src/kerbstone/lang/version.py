@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from kerbstone.lang import formula as f
-from kerbstone.lang.signals.models import provided_version
+from kerbstone.lang.signals.models import is_provided, provided_version
 
 _ROOMS = ("kerbstone.scene", "kerbstone.lang", "kerbstone.lang.signals")
 
 
-def answering_code(query: f.Compiled) -> str | None:
+def answering_code(query: f.Compiled, stored: Mapping[str, str] | None = None) -> str | None:
     """Return a digest of the code that answers a query.
 
     What was answered by the same code need not be asked again. It covers the rooms of scenes and
@@ -22,6 +23,7 @@ def answering_code(query: f.Compiled) -> str | None:
 
     Args:
         query: The query.
+        stored: Versions of what models wrote into the store that is asked, by the signal's name.
 
     Returns:
         The digest; None where the query asks a model that does not say which one it is, and
@@ -34,6 +36,8 @@ def answering_code(query: f.Compiled) -> str | None:
         module = signal.measure.__module__
         if module == f"{_ROOMS[-1]}.models":
             version = provided_version(signal.name)
+            if not is_provided(signal.name):
+                version = (stored or {}).get(signal.name, "")
             if not version:
                 return None
             digest.update(f"\0{signal.name}\0{version}".encode())

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from kerbstone.mine.moments.criticality import assess
     from kerbstone.mine.moments.describing import describe
     from kerbstone.mine.moments.embeddings import nearest, put_vectors, read_vectors
+    from kerbstone.mine.moments.learned import EmbedReport, embed
     from kerbstone.mine.query.endpoint import Settings, read_settings
     from kerbstone.mine.query.queries import Understood, understand_query
     from kerbstone.mine.rarity import rare
     from kerbstone.mine.search.finding import AtomTrace, Finding, FoundMatch, Trace, Witness
     from kerbstone.mine.search.index import IndexReport, index_store
     from kerbstone.mine.search.inquiry import find
+    from kerbstone.mine.search.readings import unread_scenes
     from kerbstone.mine.search.records import find_finding, list_findings
     from kerbstone.mine.search.referrals import refer, refer_store
     from kerbstone.mine.search.search import Search, search_store
@@ -28,6 +30,7 @@ _HOMES = {
     "coverage": ("measure_coverage",),
     "moments.criticality": ("assess",),
     "moments.describing": ("describe",),
+    "moments.learned": ("EmbedReport", "embed"),
     "moments.embeddings": ("nearest", "put_vectors", "read_vectors"),
     "query.endpoint": ("Settings", "read_settings"),
     "examples": ("Neighbour", "like"),
@@ -36,6 +39,7 @@ _HOMES = {
     "search.inquiry": ("find",),
     "query.queries": ("Understood", "understand_query"),
     "rarity": ("rare",),
+    "search.readings": ("unread_scenes",),
     "search.records": ("find_finding", "list_findings"),
     "search.referrals": ("refer", "refer_store"),
     "search.search": ("Search", "search_store"),
@@ -44,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "AtomTrace",
+    "EmbedReport",
     "Finding",
     "FoundMatch",
     "IndexReport",
@@ -57,6 +62,7 @@ __all__ = [
     "Witness",
     "assess",
     "describe",
+    "embed",
     "find",
     "find_finding",
     "index_store",
@@ -73,6 +79,7 @@ __all__ = [
     "search_store",
     "select",
     "understand_query",
+    "unread_scenes",
 ]
 
 

@@ -190,7 +190,7 @@ def _like_stretch(
 ) -> list[Neighbour]:
     own = read_vectors(store, embedding, scenes=[example.scene])
     _check_described(own, example, embedding)
-    wanted = own.select(_moments_of(own, example))
+    wanted = own.select(moments_of(own, example))
     seeds = np.unique(np.linspace(0, len(wanted) - 1, _SEEDS).astype(int))
     spread, fetched = _FIRST_LOOK * top, -1
     while True:
@@ -208,7 +208,7 @@ def _like_stretch(
         spread, fetched = 4 * spread, len(rows)
 
 
-def _moments_of(own: Vectors, example: Example) -> np.ndarray:
+def moments_of(own: Vectors, example: Example) -> np.ndarray:
     """Return the moments whose middle lies in the example, or the one that is nearest to it."""
     middle = own.start + own.duration / 2
     start, end = example.start or 0.0, example.end or 0.0

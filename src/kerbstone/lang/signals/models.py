@@ -1,6 +1,7 @@
 """Signals of models: their names are there, so that a query may be written before a model is.
 
-A model's room replaces the measure behind a name with `provide`.
+Their values are what a model wrote into a store, which a search hands over as `stored` of the
+facts. Who has them from elsewhere replaces the measure behind a name with `provide`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from kerbstone.lang.facts import Facts
 from kerbstone.lang.registry import signal
 
 _NAMES = ("surprise", "similar", "image")
+_EMBED = "kerbstone embed --store STORE --model DIR; or "
 _PROVIDED: dict[str, tuple[Callable[..., np.ndarray], str]] = {}
 
 
@@ -40,6 +42,11 @@ def provide(name: str, measure: Callable[..., np.ndarray] | None, *, version: st
         _PROVIDED[name] = (measure, version)
 
 
+def is_provided(name: str) -> bool:
+    """Whether a model of this process is behind a signal."""
+    return name in _PROVIDED
+
+
 def provided_version(name: str) -> str:
     """Return the version of the model behind a signal; empty where there is none."""
     return _PROVIDED[name][1] if name in _PROVIDED else ""
@@ -47,13 +54,13 @@ def provided_version(name: str) -> str:
 
 @signal(agents=1, unit="", margin=1.0)
 def surprise(facts: Facts) -> np.ndarray:
-    """How unlikely the world model found what a road user did (negative log-likelihood)."""
+    """How rare what a road user does is for its kind and speed: 2 is 1 in 100, 3 is 1 in 1000."""
     return _measure("surprise", _missing_world)(facts)
 
 
 @signal(agents=0, unit="", margin=0.1, texts=1)
 def similar(facts: Facts, scene: str) -> np.ndarray:
-    """Cosine similarity of the scene to another, named by its id."""
+    """Cosine similarity of the scene at that time to another, or to seconds of it: "ID@12-15"."""
     return _measure("similar", _missing_index)(facts, scene)
 
 
@@ -68,20 +75,20 @@ def _measure(name: str, missing: Callable[..., NoReturn]) -> Callable[..., np.nd
 
 
 def _missing_world(*_: object) -> NoReturn:
-    raise _missing("surprise", "a trained world model")
+    raise _missing("surprise", "what a trained world model writes into the store", _EMBED)
 
 
 def _missing_index(*_: object) -> NoReturn:
-    raise _missing("similar", "an index of scene embeddings")
+    raise _missing("similar", "the vectors of scenes that a trained world model writes", _EMBED)
 
 
 def _missing_encoder(*_: object) -> NoReturn:
     raise _missing("image", "an image-text encoder")
 
 
-def _missing(name: str, what: str) -> MissingError:
+def _missing(name: str, what: str, remedy: str = "") -> MissingError:
     return MissingError(
         "model-missing",
         f"the signal {name!r} needs {what}, and there is none",
-        remedy="leave it out of the query",
+        remedy=remedy + "leave it out of the query",
     )

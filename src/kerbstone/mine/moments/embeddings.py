@@ -23,6 +23,8 @@ from kerbstone.mine.moments.rows import keep_rows, quote, quote_all, scenes_wher
 from kerbstone.store import Store
 
 DESCRIPTOR = "descriptor"
+WORLD = "world"
+"""The embedding that a trained scene model writes."""
 _PREFIX = "embeddings_"
 
 
@@ -113,6 +115,7 @@ def read_vectors(
     is_scene: bool = False,
     where: str | None = None,
     scenes: Iterable[str] | None = None,
+    version: str | None = None,
 ) -> Vectors:
     """Return the vectors of moments, or of whole scenes.
 
@@ -122,6 +125,7 @@ def read_vectors(
         is_scene: Whether those of whole scenes.
         where: SQL condition on the scenes, such as `town = 'Miami'`.
         scenes: Only of these scenes.
+        version: Those of this version; of the one that was written last if not given.
 
     Raises:
         InputError: There is no such embedding, or the condition is wrong.
@@ -134,7 +138,7 @@ def read_vectors(
     rows = store.rows(table_of(embedding), condition, columns)
     if where is not None:
         rows = keep_rows(rows, "scene", scenes_where(store, where))
-    version = current_version(store, embedding)
+    version = current_version(store, embedding) if version is None else version
     rows = keep_rows(rows, "version", [version])
     rows = rows.sort_by([("scene", "ascending"), ("start", "ascending")]).combine_chunks()
     size = rows.schema.field("vector").type.list_size
@@ -214,11 +218,14 @@ def check_embedding(store: Store, embedding: str) -> None:
     """
     known = known_embeddings(store)
     if embedding not in known:
+        remedy = suggest_name(embedding, {*known, DESCRIPTOR, WORLD})
+        if embedding == WORLD:
+            remedy = f"kerbstone embed --store {store.uri} --model DIR"
         raise InputError(
             "name",
             f"the store has no embedding {embedding!r}",
             where=store.uri,
-            remedy=suggest_name(embedding, {*known, DESCRIPTOR}),
+            remedy=remedy,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -48,6 +49,7 @@ def fill_table(
     versions: Mapping[str, str],
     *,
     logs: Collection[str] | None = None,
+    inputs: Any = None,
     workers: int | str = 1,
     on_start: Callable[[int], object] = lambda _: None,
     on_result: Callable[[str], object] = lambda _: None,
@@ -63,6 +65,7 @@ def fill_table(
         make: Derives the rows of a scene.
         versions: What is wanted, by name, and the version of each.
         logs: Only these logs.
+        inputs: What is read besides the store, as JSON values; recorded with the run.
         workers: Processes, or "ray".
         on_start: Called with the number of logs to do.
         on_result: Called with each log as it is done.
@@ -70,18 +73,18 @@ def fill_table(
     Raises:
         InputError: Some logs could not be done; the others are.
     """
-    works, known = _plan(store, table, make, versions, logs)
-    on_start(len(works))
-    if not works:
+    lacking, known = _plan(store, table, versions, logs)
+    on_start(len(lacking))
+    if not lacking:
         return FillReport(0, known)
     failed: dict[str, KerbstoneError] = {}
     config = {"table": table, "versions": dict(versions), "workers": workers}
-    with store.run(command=f"fill-{table}", config=config) as run:
-        ready = [replace(work, run=run.id) for work in works]
-        for work, outcome in parallel_map(_fill_log, ready, workers=workers):
+    with store.run(command=f"fill-{table}", config=config, inputs=inputs) as run:
+        works = [_Work(store.uri, table, lack, make, run.id) for lack in lacking]
+        for work, outcome in parallel_map(_fill_log, works, workers=workers):
             if isinstance(outcome, KerbstoneError):
-                failed[work.log] = outcome
-            on_result(work.log)
+                failed[work.lack.log] = outcome
+            on_result(work.lack.log)
         run.metrics |= {"logs": len(works), "known": known, "failed": len(failed)}
         if failed:
             run.outcome = "partial"
@@ -90,27 +93,47 @@ def fill_table(
     return FillReport(len(works), known, failed, run.id)
 
 
+def missing_logs(
+    store: Store, table: str, versions: Mapping[str, str], *, logs: Collection[str] | None = None
+) -> list[str]:
+    """Return the logs that `fill_table` would work on.
+
+    Args:
+        store: The store.
+        table: Name of the table.
+        versions: What is wanted, by name, and the version of each.
+        logs: Only these logs.
+    """
+    return [lack.log for lack in _plan(store, table, versions, logs)[0]]
+
+
 @dataclass(frozen=True)
-class _Work:
+class _Lack:
     """One log and what it lacks."""
 
-    store: str
-    table: str
     log: str
     fingerprint: str
     scenes: tuple[str, ...]
-    make: Make
     versions: Mapping[str, str]
-    run: str = ""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a log lacks, and who makes it where."""
+
+    store: str
+    table: str
+    lack: _Lack
+    make: Make
+    run: str
 
 
 def _plan(
     store: Store,
     table: str,
-    make: Make,
     versions: Mapping[str, str],
     logs: Collection[str] | None,
-) -> tuple[list[_Work], int]:
+) -> tuple[list[_Lack], int]:
     """Return what is to be done, and how many logs lack nothing."""
     done: set[tuple[str, ...]] = set()
     if has_table(store, table):
@@ -121,33 +144,33 @@ def _plan(
     for row in store.scenes(["id", "log_key", "fingerprint"]).to_pylist():
         if logs is None or row["log_key"] in logs:
             scenes[row["log_key"], row["fingerprint"]].append(row["id"])
-    works, known = [], 0
+    lacking, known = [], 0
     for (log, mark), names in scenes.items():
         lacks = {n: v for n, v in versions.items() if (log, mark, n, v) not in done}
         if lacks:
-            works.append(_Work(store.uri, table, log, mark, tuple(names), make, lacks))
+            lacking.append(_Lack(log, mark, tuple(names), lacks))
         else:
             known += 1
-    return works, known
+    return lacking, known
 
 
 def _fill_log(work: _Work) -> None:
     """Derive and write what one log lacks; runs in a worker process."""
-    store = Store.open(work.store)
-    wanted = tuple(work.versions)
-    parts = [work.make(store.scene(name), wanted) for name in work.scenes]
+    store, lack = Store.open(work.store), work.lack
+    wanted = tuple(lack.versions)
+    parts = [work.make(store.scene(name), wanted) for name in lack.scenes]
     rows = pa.concat_tables(parts)
-    version = pa.array([work.versions[name] for name in rows.column("name").to_pylist()])
-    mark = pa.repeat(pa.scalar(work.fingerprint), len(rows))
+    version = pa.array([lack.versions[name] for name in rows.column("name").to_pylist()])
+    mark = pa.repeat(pa.scalar(lack.fingerprint), len(rows))
     for name, column in zip(_MARKS, (version, mark), strict=True):
         rows = rows.append_column(name, column)
     if has_table(store, work.table):
         # Rows are replaced by the log, so those of other names are written again beside the new.
-        kept = store.rows(work.table, f"log_key = {quote(work.log)}").drop_columns(list(_STORED))
+        kept = store.rows(work.table, f"log_key = {quote(lack.log)}").drop_columns(list(_STORED))
         kept = keep_rows(kept, "name", set(kept.column("name").to_pylist()) - set(wanted))
-        kept = keep_rows(kept, "fingerprint", [work.fingerprint])
+        kept = keep_rows(kept, "fingerprint", [lack.fingerprint])
         rows = pa.concat_tables([kept.select(rows.column_names).cast(rows.schema), rows])
-    store.put_rows(work.table, rows, log=work.log, run=work.run)
+    store.put_rows(work.table, rows, log=lack.log, run=work.run)
 
 
 def _partial(failed: Mapping[str, KerbstoneError], count: int) -> InputError:

@@ -9,6 +9,7 @@ from kerbstone.errors import InputError, KerbstoneError
 from kerbstone.lang import Compiled, evaluate
 from kerbstone.mine.search.answers import Answers, read_answer
 from kerbstone.mine.search.columns import Columns, wanted_by
+from kerbstone.mine.search.readings import Reader, Readings
 from kerbstone.mine.search.workplace import AT_ONCE, Place, cut, open_at
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
@@ -51,6 +52,7 @@ def answer_scenes(
     scenes: Sequence[tuple[str, int]],
     *,
     limits: Limits,
+    readings: Readings | None = None,
     workers: int | str = 1,
 ) -> Iterator[Batch]:
     """Give what a query finds in scenes, some of them at a time, as they are done.
@@ -60,6 +62,7 @@ def answer_scenes(
         store: The store.
         scenes: Id of each scene, and which version of it is there.
         limits: How much is listed.
+        readings: What models wrote into the store for the query's signals.
         workers: Number of processes, or "ray".
 
     Raises:
@@ -67,7 +70,11 @@ def answer_scenes(
         MissingError: A signal of a model is asked for, and there is no model.
     """
     place = store if workers == 1 else Place.of(store)
-    works = (_Work(place, query, part, limits) for part in cut(scenes, AT_ONCE))
+    readings = readings or Readings()
+    works = (
+        _Work(place, query, some, limits, readings.about(part for _, part in some))
+        for some in cut(scenes, AT_ONCE)
+    )
     for work, outcome in parallel_map(_answer, works, workers=workers):
         if not isinstance(outcome, KerbstoneError):
             yield outcome
@@ -84,13 +91,15 @@ class _Work:
     query: Compiled
     scenes: tuple[tuple[str, int], ...]
     limits: Limits
+    readings: Readings
 
 
 def _answer(work: _Work) -> Batch:
     """Search some scenes; runs in a worker process."""
     store = open_at(work.store, work.scenes)
     parts = dict(work.scenes)
-    columns = Columns(store, parts.values(), wanted_by(work.query))
+    reader = Reader(store, work.readings, parts)
+    columns = Columns(store, parts.values(), wanted_by(work.query), reader=reader)
     found: list[Answers] = []
     failed: list[tuple[str, KerbstoneError]] = []
     for name, scene in store.read(parts):

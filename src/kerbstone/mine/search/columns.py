@@ -17,6 +17,7 @@ from kerbstone.lang.ranges import measure_range
 from kerbstone.lang.version import code_version, language_version
 from kerbstone.mine.search import lane_packing, packing
 from kerbstone.mine.search.packing import Packing, Row
+from kerbstone.mine.search.readings import Reader
 from kerbstone.scene import Scene
 from kerbstone.store import Store
 
@@ -86,12 +87,21 @@ class Columns:
         parts: Which versions of scenes they are, as the store's `scenes` table says.
         wanted: Names of columns that are read together once one of them is asked for. Those that
             turn out to be asked for are added: the next scenes need them too.
+        reader: Reads what models wrote of them.
     """
 
-    def __init__(self, store: Store, parts: Iterable[int], wanted: set[str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        parts: Iterable[int],
+        wanted: set[str] | None = None,
+        *,
+        reader: Reader | None = None,
+    ) -> None:
         self._store = store
         self._parts = list(parts)
         self._wanted = set() if wanted is None else wanted
+        self._reader = reader
         self._loaded: dict[str, dict[int, Row]] = {}
         self._new: list[Row] = []
 
@@ -126,7 +136,7 @@ class Columns:
     def _find(self, part: int, facts: Facts, key: Any) -> Any:
         column = _column_of(key)
         if column is None:
-            return None
+            return None if self._reader is None else self._reader.find(part, facts, key)
         name, unpack = column
         if name not in self._loaded:
             self._wanted.add(name)

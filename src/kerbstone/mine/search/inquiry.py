@@ -16,6 +16,7 @@ from kerbstone.lang import Compiled
 from kerbstone.lang.library import prepare, read_scenarios
 from kerbstone.mine.search.finding import Finding
 from kerbstone.mine.search.ranking import rank_matches, trace_matches
+from kerbstone.mine.search.readings import Readings, find_readings
 from kerbstone.mine.search.records import keep_finding, known_finding
 from kerbstone.mine.search.search import Search, question_key, search_store
 from kerbstone.store import Store
@@ -69,7 +70,8 @@ def find(
     if not isinstance(query, Compiled):
         given = given or query
         query = prepare(query, scenarios=read_scenarios(files), source="query")
-    question = _Question(query, given or query.text, where or "", top, near_misses)
+    readings = find_readings([query], road)
+    question = _Question(query, given or query.text, where or "", top, near_misses, readings)
     parts = road.scenes(["part"], where).column("part").to_numpy()
     known = known_finding(road, question.name(parts)) if question.key else None
     if known is not None:
@@ -82,6 +84,7 @@ def find(
             where=where,
             most=top,
             near_misses=near_misses,
+            readings=readings,
             workers=workers,
             on_start=on_start,
             on_result=on_result,
@@ -117,11 +120,12 @@ class _Question:
     where: str
     top: int
     near_misses: int
+    readings: Readings
 
     @cached_property
     def key(self) -> str:
         """Digest of the query and of the code that answers, empty where it may answer otherwise."""
-        return question_key(self.query, near_misses=self.near_misses)
+        return question_key(self.query, near_misses=self.near_misses, readings=self.readings)
 
     def name(self, parts: Int64[np.ndarray, " scene"], *, failed: Sequence[str] = ()) -> str:
         """Return the id of a finding: a digest of the question and of the scenes that answered."""
@@ -130,6 +134,8 @@ class _Question:
         asked = [key, self.query.text, self.given, self.where, numbers, *failed]
         digest = hashlib.blake2b("\0".join(asked).encode(), digest_size=8)
         digest.update(np.sort(parts).tobytes())
+        # Once a model has seen these, the answer may be another.
+        digest.update(np.array(self.readings.lacking(parts.tolist()), np.int64).tobytes())
         return digest.hexdigest()
 
 

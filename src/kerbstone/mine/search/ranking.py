@@ -16,6 +16,7 @@ from kerbstone.lang.formula import horizon
 from kerbstone.lang.reasons import explain_miss
 from kerbstone.mine.search.columns import Columns
 from kerbstone.mine.search.finding import AtomTrace, FoundMatch, Trace, Witness
+from kerbstone.mine.search.readings import Reader
 from kerbstone.mine.search.search import Search
 from kerbstone.scene import Kind, Scene
 from kerbstone.store import Store
@@ -86,11 +87,12 @@ def trace_matches(
         name = found.scenes[answers.scene[row]]
         by_scene[name].append(row)
         parts[name] = int(answers.part[answers.scene[row]])
-    columns = Columns(store, parts.values())
+    # Scenes of one log share a map, which is prepared once if they come one after the other.
+    parts = dict(sorted(parts.items()))
+    columns = Columns(store, parts.values(), reader=Reader(store, found.readings, parts))
     matches: dict[int, FoundMatch] = {}
     failed: list[tuple[str, KerbstoneError]] = []
-    # Scenes of one log share a map, which is prepared once if they come one after the other.
-    for name, scene in store.read(sorted(by_scene)):
+    for name, scene in store.read(parts):
         if isinstance(scene, KerbstoneError):
             failed.append((name, scene))
         else:

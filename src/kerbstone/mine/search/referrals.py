@@ -18,7 +18,8 @@ from jaxtyping import Float64, Int64
 
 from kerbstone.errors import InputError
 from kerbstone.formats.av2_mining import Referral, Role, find_ego
-from kerbstone.lang import Answer, Compiled, Facts, evaluate
+from kerbstone.lang import Answer, Compiled, evaluate
+from kerbstone.mine.search.readings import Reader, find_readings
 from kerbstone.scene import Scene
 from kerbstone.store import Store
 
@@ -53,11 +54,14 @@ def refer_store(
         InputError: A query is wrong in itself, or the condition is.
         MissingError: A query asks a model, and there is no model.
     """
-    ids = store.scenes(["id"], where).column("id").to_pylist()
-    on_start(len(ids))
-    for name, scene in store.read(ids):
+    rows = store.scenes(["id", "part"], where)
+    parts = dict(zip(*(rows.column(name).to_pylist() for name in ("id", "part")), strict=True))
+    readings = find_readings(filter(None, queries.values()), store)
+    reader = Reader(store, readings, parts)
+    on_start(len(parts))
+    for name, scene in store.read(parts):
         try:
-            yield name, _refer_scene(queries, scene)
+            yield name, _refer_scene(queries, scene, reader, parts[name])
         except InputError as error:
             if error.code.startswith("query-") and error.code != "query-limit":
                 raise
@@ -138,12 +142,12 @@ def refer_nobody(scene: Scene, prompt: str) -> Referral:
 
 
 def _refer_scene(
-    queries: Mapping[str, Compiled | None], scene: Scene | InputError
+    queries: Mapping[str, Compiled | None], scene: Scene | InputError, reader: Reader, part: int
 ) -> list[Referral]:
     if isinstance(scene, InputError):
         raise scene
     find_ego(scene)
-    facts = Facts(scene)
+    facts = reader.facts(scene, part)
     return [
         refer_nobody(scene, prompt)
         if query is None

@@ -6,18 +6,20 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float64
 
 from kerbstone.errors import KerbstoneError
-from kerbstone.lang import Compiled
+from kerbstone.lang import Compiled, formula
 from kerbstone.lang.expansion import expand
+from kerbstone.lang.signals.models import is_provided
 from kerbstone.lang.version import answering_code, code_version
 from kerbstone.mine.search.answering import FLOOR, Batch, Limits, answer_scenes
 from kerbstone.mine.search.answers import Answers, keep_answers, known_answers
+from kerbstone.mine.search.readings import Readings, find_readings
 from kerbstone.scene import NS_PER_S
 from kerbstone.store import Store
 
@@ -43,6 +45,7 @@ class Search:
         answers: What was found in them.
         failed: Scenes that could not be searched, with the reason.
         known: How many had answered before.
+        readings: What models wrote into the store for the query's signals.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Search:
     answers: Answers
     failed: tuple[tuple[str, KerbstoneError], ...]
     known: int
+    readings: Readings = field(default_factory=Readings)
 
 
 def search_store(
@@ -61,6 +65,7 @@ def search_store(
     where: str | None = None,
     most: int = _MOST,
     near_misses: int = _NEAR,
+    readings: Readings | None = None,
     workers: int | str | None = 1,
     on_start: Callable[[int], object] = lambda _: None,
     on_result: Callable[[int], object] = lambda _: None,
@@ -77,8 +82,10 @@ def search_store(
         where: An SQL condition on the scenes.
         most: How many matches of one scene to list at least, if it has so many.
         near_misses: The same for near misses; with none, the search is quicker.
+        readings: What models wrote into the store for the query's signals; looked for if not
+            given.
         workers: Number of processes, or "ray"; as many as pay if None. A query that asks a model
-            is answered in this one.
+            of this process, and not the store, is answered in this one.
         on_start: Called with the number of scenes that must be searched.
         on_result: Called with the number of scenes that were searched since.
 
@@ -90,7 +97,8 @@ def search_store(
     limits = _limits(most, near_misses)
     scenes = store.scenes(["id", "part", "kinds", "ego", "dt_ns", "steps"], where)
     parts = scenes.column("part").to_numpy()
-    key = question_key(query, near_misses=near_misses)
+    readings = find_readings([query], store) if readings is None else readings
+    key = question_key(query, near_misses=near_misses, readings=readings)
     known = _known(query, store, key, most, parts)
     idle = parts[~_may_match(query, scenes) & ~np.isin(parts, known.part)]
     is_fresh = ~np.isin(parts, np.concatenate([known.part, idle]))
@@ -99,10 +107,11 @@ def search_store(
     on_start(len(fresh))
     found = [known, Answers.empty(len(query.slots), idle)]
     failed: list[tuple[str, KerbstoneError]] = []
-    keeper = _Keeper(store, key, limits, len(query.slots))
+    keeper = _Keeper(store, key, limits, len(query.slots), readings)
+    processes = 1 if not key or _asks_here(query) else _workers(workers, len(fresh))
     try:
         for batch in answer_scenes(
-            query, store, fresh, limits=limits, workers=_workers(workers, len(fresh)) if key else 1
+            query, store, fresh, limits=limits, readings=readings, workers=processes
         ):
             found.append(batch.answers)
             failed += batch.failed
@@ -124,20 +133,23 @@ def search_store(
         answers=answers,
         failed=tuple(sorted(failed, key=lambda failure: failure[0])),
         known=len(known.part),
+        readings=readings,
     )
 
 
-def question_key(query: Compiled, *, near_misses: int) -> str:
+def question_key(query: Compiled, *, near_misses: int, readings: Readings | None = None) -> str:
     """Return a digest of what is asked for and of the code that answers.
 
     Args:
         query: The query.
         near_misses: How many near misses of a scene are to be listed at least.
+        readings: What models wrote into the store for the query's signals.
 
     Returns:
-        The digest; empty where the answers cannot be kept, because a model is asked.
+        The digest; empty where the answers cannot be kept, because a model is asked that does not
+        say its version.
     """
-    code = answering_code(query)
+    code = answering_code(query, (readings or Readings()).versions)
     if code is None:
         return ""
     limits = f"{FLOOR}\0{_limits(0, near_misses).near_misses}"
@@ -159,16 +171,22 @@ def _workers(asked: int | str | None, scenes: int) -> int | str:
 class _Keeper:
     """Writes answers down now and then, so that a search that is stopped goes on from there."""
 
-    def __init__(self, store: Store, key: str, limits: Limits, slots: int) -> None:
+    def __init__(
+        self, store: Store, key: str, limits: Limits, slots: int, readings: Readings
+    ) -> None:
         self._store = store if key and store.pinned is None else None
         self._key = key
         self._limits = limits
         self._slots = slots
+        self._readings = readings
         self._waiting: list[Answers] = []
         self._since = time.monotonic()
 
     def take(self, batch: Batch) -> None:
-        self._waiting.append(batch.answers)
+        answers = batch.answers
+        # What was not known of a scene, because no model has seen it yet, may be known soon.
+        lacking = self._readings.lacking(answers.part.tolist())
+        self._waiting.append(answers.select(np.flatnonzero(~np.isin(answers.part, lacking))))
         if time.monotonic() - self._since > _PATIENCE:
             self.write()
 
@@ -185,6 +203,13 @@ def _known(query: Compiled, store: Store, key: str, most: int, parts: np.ndarray
         return Answers.empty(len(query.slots))
     known = known_answers(store, query=key, most=most, slots=len(query.slots))
     return known.select(np.flatnonzero(np.isin(known.part, parts)))
+
+
+def _asks_here(query: Compiled) -> bool:
+    """Return whether a query asks a model that only this process has."""
+    parts = formula.walk(query.body)
+    signals = {p.signal.name for p in parts if isinstance(p, formula.Measure | formula.Claim)}
+    return any(map(is_provided, signals))
 
 
 def _may_match(query: Compiled, scenes: pa.Table) -> Bool[np.ndarray, " scene"]:

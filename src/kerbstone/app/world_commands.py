@@ -1,0 +1,261 @@
+"""The commands of the model of the road: pretrain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlparse
+
+import typer
+
+from kerbstone.app.options import JsonOption, StoreOption, WhereOption
+from kerbstone.app.terminal import (
+    count_of,
+    format_count,
+    format_duration,
+    print_json,
+    print_note,
+    print_table,
+    print_text,
+)
+from kerbstone.errors import UsageError, suggest_name
+
+if TYPE_CHECKING:
+    from kerbstone.world.training import PretrainPlan, PretrainReport, Progress
+
+_SIZES = ("tiny", "small", "base")
+_OBJECTIVES = ("masked", "next", "contrastive")
+_MINUTES = 30.0
+
+
+def pretrain(
+    store: StoreOption = "road",
+    size: Annotated[str, typer.Option(help="How large the model is: tiny, small or base.")] = (
+        "small"
+    ),
+    objective: Annotated[
+        str, typer.Option(help="What it is trained to do: masked, next, contrastive, or all.")
+    ] = "masked",
+    minutes: Annotated[
+        float | None, typer.Option(help="Minutes in all; 30 if --steps is not given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Number of steps.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Of all chance.", min=0, max=2**62)] = 0,
+    where: WhereOption = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Town, or log, that is held out; repeatable. A tenth if none."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with a PretrainConfig.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the run; beside the store if not given."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be learned from.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the model of the road on a store, without labels, or go on where it stopped."""
+    _check_name("--size", size, _SIZES)
+    _check_name("--objective", objective, (*_OBJECTIVES, "all"))
+    from kerbstone.settings import read_config
+    from kerbstone.world.training import PretrainConfig, plan_pretrain
+    from kerbstone.world.training import pretrain as run_pretrain
+
+    options: dict[str, Any] = {
+        "size": size,
+        "minutes": _MINUTES if minutes is None and steps is None else minutes,
+        "steps": steps,
+        "seed": seed,
+        "where": where,
+        "held_out": tuple(held_out or ()),
+        "config": read_config(PretrainConfig, config),
+    }
+    goals = _OBJECTIVES if objective == "all" else (objective,)
+    folders = {goal: _choose_folder(out, store, size, goal, objective) for goal in goals}
+    # All are looked at before the first one trains.
+    plans = {
+        goal: plan_pretrain(store, folder, objective=goal, **options)
+        for goal, folder in folders.items()
+    }
+    if dry_run:
+        _print_plans(plans, as_json=as_json)
+        return
+    reports: list[PretrainReport] = []
+    for goal, folder in folders.items():
+        with _show_training(goal) as on_progress:
+            report = run_pretrain(
+                store,
+                folder,
+                objective=goal,
+                on_progress=on_progress,
+                on_calibrate=_say_calibrating,
+                **options,
+            )
+        _tell(report)
+        reports.append(report)
+    if as_json:
+        rows = [report.to_dict() for report in reports]
+        print_json(rows if objective == "all" else rows[0])
+    elif objective == "all":
+        _compare(reports)
+    else:
+        _print_report(reports[0])
+
+
+ALL = (pretrain,)
+
+
+def _say_calibrating(scenes: int) -> None:
+    print_note(f"looking at {count_of(scenes, 'held-out scene')} for what is usual")
+
+
+def _check_name(flag: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UsageError(
+            "usage",
+            f"{flag} is one of {', '.join(known)}",
+            why=f"found {name!r}",
+            remedy=suggest_name(name, known),
+        )
+
+
+def _choose_folder(out: Path | None, store: str, size: str, goal: str, asked: str) -> Path:
+    """Return the folder of a run: the one asked for, or one beside the store, or here."""
+    if out is not None:
+        return out / goal if asked == "all" else out
+    if "://" in store:
+        return Path(f"{Path(urlparse(store).path).name}-{goal}-{size}")
+    place = Path(store).absolute()
+    return place.with_name(f"{place.name}-{goal}-{size}")
+
+
+@contextmanager
+def _show_training(task: str) -> Iterator[Callable[[Progress], None]]:
+    """Show a bar with the losses, the rate and the time left on stderr, if it is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps  {task.fields[told]}"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        row = bar.add_task(task, total=None, told="compiling")
+
+        def show(progress: Progress) -> None:
+            losses = f"loss {_show(progress.loss)}, held out {_show(progress.held_out_loss)}"
+            told = f"{losses}  {progress.examples_per_s:.0f} examples/s"
+            bar.update(row, completed=progress.step, total=progress.total, told=told)
+
+        yield show
+
+
+def _print_plans(plans: dict[str, PretrainPlan], *, as_json: bool) -> None:
+    rows = [
+        {
+            "objective": goal,
+            "out": str(plan.folder.path),
+            "scenes": len(plan.split.train),
+            "hours": sum(scene.duration for scene in plan.split.train) / 3600,
+            "held_out_scenes": len(plan.split.held_out),
+            "held_out": list(plan.split.places),
+            "from_step": None if plan.checkpoint is None else plan.checkpoint.position.step,
+            "ended": "" if plan.checkpoint is None else plan.checkpoint.position.ended,
+        }
+        for goal, plan in plans.items()
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    columns = {
+        "objective": "objective",
+        "out": "out",
+        "scenes": "scenes",
+        "hours": "hours",
+        "held_out_scenes": "held out",
+        "from_step": "from step",
+    }
+    print_table(rows, columns, right=("scenes", "hours", "held_out_scenes", "from_step"))
+    print_text(f"held out: {', '.join(rows[0]['held_out'])}")
+
+
+def _tell(report: PretrainReport) -> None:
+    """Say on stderr what a user should know beside the result."""
+    for note in report.notes:
+        print_note(note)
+    for scene, why in report.damaged.items():
+        print_note(f"left out {scene}: {why}")
+    if report.was_finished:
+        print_note(f"{report.path} was finished before; --out names another run")
+    elif not report.has_board:
+        print_note("no files for TensorBoard: pip install 'kerbstone[tensorboard]'")
+
+
+def _print_report(report: PretrainReport) -> None:
+    print_table(
+        [_row(report)],
+        {
+            "steps": "steps",
+            "examples": "examples",
+            "first_loss": "untrained",
+            "best_loss": "held-out loss",
+            "best_step": "at step",
+            "examples_per_s": "examples/s",
+            "waiting": "waiting",
+        },
+        right=("steps", "examples", "first_loss", "best_loss", "best_step", "examples_per_s"),
+    )
+    why = "; stopped early, for nothing got better" if report.ended == "patience" else ""
+    held_out = count_of(len(report.held_out), "place")
+    print_text(
+        f"wrote {report.path}, trained in {format_duration(report.seconds)}, "
+        f"{held_out} held out{why}"
+    )
+
+
+def _compare(reports: Sequence[PretrainReport]) -> None:
+    """Print what each objective came to with the same budget.
+
+    Losses of different objectives do not compare: what does is how the models do at tasks.
+    """
+    print_table(
+        [_row(report) for report in reports],
+        {
+            "objective": "objective",
+            "steps": "steps",
+            "examples": "examples",
+            "first_loss": "untrained",
+            "best_loss": "held-out loss",
+            "examples_per_s": "examples/s",
+            "waiting": "waiting",
+            "path": "model",
+        },
+        right=("steps", "examples", "first_loss", "best_loss", "examples_per_s"),
+    )
+
+
+def _row(report: PretrainReport) -> dict[str, Any]:
+    return {
+        **report.to_dict(),
+        "examples": format_count(report.examples),
+        "waiting": f"{100 * report.waiting:.1f} %",
+        "first_loss": _show(report.first_loss),
+        "best_loss": _show(report.best_loss),
+    }
+
+
+def _show(loss: float | None) -> str:
+    return "–" if loss is None else f"{loss:.3f}"

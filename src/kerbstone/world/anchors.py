@@ -1,0 +1,164 @@
+"""Anchors: where a road user would be by itself, from what is seen of its track alone.
+
+Each hidden patch is asked for at its anchor, and answered relative to it: constant velocity beyond
+the ends of what is seen, a cubic curve within gaps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from kerbstone.scene import angle_difference, wrap_angle
+from kerbstone.world.observed import Observed
+from kerbstone.world.windows import STEP
+
+_STRETCH = 3
+"""Steps over which the velocity at an end is taken."""
+_MOVED = 0.5
+"""Shorter displacements show no direction [m]."""
+_BEYOND = (0.1, 0.5, 1.5)
+_WITHIN = (0.03, 0.12, 1.7)
+_PLACED = (0.5, 2.0, 1.0)
+"""How far from its anchor a road user may be after some time, about: at once [m], then so much
+after a second, and how that grows. Beyond the ends of what is seen, within a gap, and around a
+place of which no velocity is known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """The path that each road user would have by itself, through all that is seen of it.
+
+    Args:
+        position: World frame [m]; NaN for a road user of whom nothing is seen.
+        heading: Direction [rad], finite wherever the position is.
+        velocity: World frame [m/s].
+        age: Time since the last step that is seen [s]; inf before the first.
+        wait: Time until the next step that is seen [s]; inf after the last.
+        unit: About how far from the path it may be [m]: the unit of what is predicted.
+    """
+
+    position: Float64[np.ndarray, "agent step 2"]
+    heading: Float64[np.ndarray, "agent step"]
+    velocity: Float64[np.ndarray, "agent step 2"]
+    age: Float64[np.ndarray, "agent step"]
+    wait: Float64[np.ndarray, "agent step"]
+    unit: Float64[np.ndarray, "agent step"]
+
+    @property
+    def is_known(self) -> Bool[np.ndarray, " agent"]:
+        """Of whom anything is seen."""
+        return np.asarray(np.isfinite(self.position).all(axis=(1, 2)))
+
+    def select(self, rows: np.ndarray) -> Anchors:
+        """Return those of some road users, in the order given (indices)."""
+        return Anchors(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def unit_beyond(away: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """Return the unit of what is predicted [m] some time after the last step that is seen [s]."""
+    return _grow(_BEYOND, away)
+
+
+def anchor(observed: Observed) -> Anchors:
+    """Return the anchors of a window's road users."""
+    window = observed.window
+    position, valid = window.position, window.valid
+    steps = np.arange(valid.shape[1])
+    before = np.maximum.accumulate(np.where(valid, steps, -1), axis=1)
+    after = np.where(valid, steps, valid.shape[1])
+    after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
+    has_before, has_after = before >= 0, after < valid.shape[1]
+    first = np.where(has_before, before, after)
+    last = np.where(has_after, after, before)
+    known = has_before | has_after
+    first, last = np.where(known, first, 0), np.where(known, last, 0)
+    leaving, arriving = _end_velocities(position, valid)
+    row = np.arange(len(valid))[:, None]
+    gap = np.maximum(last - first, 1) * STEP
+    chord = (position[row, last] - position[row, first]) / gap[..., None]
+    inside = (last > first)[..., None]
+    # A place alone tells no velocity: within a gap it is the chord's, beyond it none.
+    v0 = leaving[row, first]
+    v1 = arriving[row, last]
+    lone = np.where(inside, chord, 0.0)
+    outward = np.where((steps < first)[..., None], v1, v0)
+    is_place = ~inside[..., 0] & ~np.isfinite(outward[..., 0])
+    v0, v1 = np.where(np.isfinite(v0), v0, lone), np.where(np.isfinite(v1), v1, lone)
+    x0, x1 = position[row, first], position[row, last]
+    share = np.clip((steps - first) * STEP / gap, 0.0, 1.0)[..., None]
+    path, velocity = _hermite(x0, x1, v0, v1, share, gap[..., None])
+    outward = np.where((steps < first)[..., None], v1, v0)
+    beyond = x0 + outward * ((steps - first) * STEP)[..., None]
+    path = np.where(inside, path, beyond)
+    velocity = np.where(inside, velocity, outward)
+    heading = _fill_headings(window.heading, position, valid)
+    turn = angle_difference(heading[row, last], heading[row, first])
+    age = np.where(has_before, (steps - before) * STEP, np.inf)
+    wait = np.where(has_after, (after - steps) * STEP, np.inf)
+    away = np.where(known, np.minimum(age, wait), 0.0)
+    unit = np.where(is_place, _grow(_PLACED, away), _grow(_BEYOND, away))
+    return Anchors(
+        position=np.where(known[..., None], path, np.nan),
+        heading=np.where(known, wrap_angle(heading[row, first] + share[..., 0] * turn), np.nan),
+        velocity=np.where(known[..., None], velocity, np.nan),
+        age=age,
+        wait=wait,
+        unit=np.where(inside[..., 0], _grow(_WITHIN, away), unit),
+    )
+
+
+def _grow(law: tuple[float, float, float], away: np.ndarray) -> np.ndarray:
+    at_once, after_a_second, power = law
+    return at_once + after_a_second * away**power
+
+
+def _end_velocities(position: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the velocity that each valid step has by the steps before it, and after it."""
+    leaving, arriving = np.full(position.shape, np.nan), np.full(position.shape, np.nan)
+    unbroken = valid.copy()
+    for reach in range(1, _STRETCH + 1):
+        if reach >= valid.shape[1]:
+            break
+        unbroken = unbroken[:, :-1] & valid[:, reach:]
+        change = (position[:, reach:] - position[:, :-reach]) / (reach * STEP)
+        leaving[:, reach:][unbroken] = change[unbroken]
+        arriving[:, :-reach][unbroken] = change[unbroken]
+    # Within a track one side knows what the other does not.
+    return np.where(np.isfinite(leaving), leaving, np.nan), arriving
+
+
+def _hermite(
+    x0: np.ndarray, x1: np.ndarray, v0: np.ndarray, v1: np.ndarray, s: np.ndarray, gap: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    s2, s3 = s * s, s * s * s
+    place = (
+        (2 * s3 - 3 * s2 + 1) * x0
+        + (s3 - 2 * s2 + s) * gap * v0
+        + (3 * s2 - 2 * s3) * x1
+        + (s3 - s2) * gap * v1
+    )
+    speed = (6 * s2 - 6 * s) * (x0 - x1) / gap + (3 * s2 - 4 * s + 1) * v0 + (3 * s2 - 2 * s) * v1
+    return place, speed
+
+
+def _fill_headings(heading: np.ndarray, position: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return headings without gaps: the nearest known one, else that of the way as a whole."""
+    known = valid & np.isfinite(heading)
+    steps = np.arange(valid.shape[1])
+    before = np.maximum.accumulate(np.where(known, steps, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, steps, len(steps))[:, ::-1], axis=1)[:, ::-1]
+    nearer = (before >= 0) & ((after >= len(steps)) | (steps - before <= after - steps))
+    nearest = np.clip(np.where(nearer, before, after), 0, len(steps) - 1)
+    filled = np.take_along_axis(heading, nearest, axis=1)
+    without = valid.any(axis=1) & ~known.any(axis=1)
+    for row in np.flatnonzero(without):
+        seen = position[row, valid[row]]
+        way = seen[-1] - seen[0]
+        if np.hypot(*way) < _MOVED:
+            # Nothing shows a direction: one that turns with the scene is towards the others.
+            way = np.nanmean(position.reshape(-1, 2), axis=0) - seen[0]
+        filled[row] = np.arctan2(way[1], way[0])
+    return filled

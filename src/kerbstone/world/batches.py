@@ -1,0 +1,70 @@
+"""Sums over the samples of a batch, with gradients, as suits the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+Model = TypeVar("Model", bound=eqx.Module)
+Sums = dict[str, Array]
+Loss = Callable[[Any, Any], tuple[Array, Sums]]
+
+
+def map_batch(function: Callable[[Any], PyTree], batch: PyTree) -> PyTree:
+    """Return a function's results for each sample of a batch, stacked.
+
+    A processor runs one sample after the other, which keeps what it works on in its cache; an
+    accelerator all at once.
+    """
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(function, batch)
+    return jax.vmap(function)(batch)
+
+
+def sum_losses(loss: Loss, model: Model, batch: PyTree) -> tuple[Array, Sums]:
+    """Return the sum of a loss over the samples of a batch, and of what else it counts.
+
+    On a processor the gradient is summed sample by sample while the loss is, so that nothing is
+    kept for a way back: half the time of differentiating the sum, and memory for one sample.
+
+    Args:
+        loss: Takes the model and a sample; returns the sample's loss, and numbers to be summed
+            which no gradient flows through.
+        model: The model; gradients are with respect to its arrays.
+        batch: Samples, stacked.
+    """
+    if jax.default_backend() != "cpu":
+        values, sums = jax.vmap(lambda sample: loss(model, sample))(batch)
+        return values.sum(), jax.tree.map(lambda each: each.sum(axis=0), sums)
+    arrays, rest = eqx.partition(model, eqx.is_inexact_array)
+
+    def of_sample(arrays: PyTree, sample: PyTree) -> tuple[Array, Sums]:
+        return loss(eqx.combine(arrays, rest), sample)
+
+    @jax.custom_vjp
+    def total(arrays: PyTree) -> tuple[Array, Sums]:
+        values, sums = jax.lax.map(lambda sample: of_sample(arrays, sample), batch)
+        return values.sum(), jax.tree.map(lambda each: each.sum(axis=0), sums)
+
+    def forward(arrays: PyTree) -> tuple[tuple[Array, Sums], PyTree]:
+        slope = jax.value_and_grad(of_sample, has_aux=True)
+
+        def add(carry: PyTree, sample: PyTree) -> tuple[PyTree, tuple[Array, Sums]]:
+            value, gradient = slope(arrays, sample)
+            return jax.tree.map(jnp.add, carry, gradient), value
+
+        nothing = jax.tree.map(jnp.zeros_like, arrays)
+        gradient, (values, sums) = jax.lax.scan(add, nothing, batch)
+        summed = jax.tree.map(lambda each: each.sum(axis=0), sums)
+        return (values.sum(), summed), gradient
+
+    def backward(gradient: PyTree, slope: tuple[Array, Sums]) -> tuple[PyTree]:
+        return (jax.tree.map(lambda each: slope[0] * each, gradient),)
+
+    total.defvjp(forward, backward)
+    return total(arrays)

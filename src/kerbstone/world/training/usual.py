@@ -1,0 +1,77 @@
+"""What is usual for a trained model: its calibration, by the scenes that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from kerbstone.errors import InputError
+from kerbstone.scene import Scene
+from kerbstone.store import Store
+from kerbstone.world.calibrating import calibrate
+from kerbstone.world.calibration_file import read_calibration, write_calibration
+from kerbstone.world.model_version import version_of
+from kerbstone.world.training.model_file import read_model
+from kerbstone.world.training.splits import Listed
+
+_LONGEST = 60.0
+"""Of a scene no more than this is looked at [s]."""
+
+
+def keep_calibrated(
+    folder: Path | str,
+    store: Store,
+    held_out: Sequence[Listed],
+    *,
+    scenes: int,
+    on_start: Callable[[int], object] = lambda _: None,
+    on_result: Callable[[int], object] = lambda _: None,
+) -> bool:
+    """Write the calibration of the model in a folder, where there is none for this model.
+
+    Args:
+        folder: The run's folder.
+        store: The store, at the version of the run.
+        held_out: The scenes that it was not trained on.
+        scenes: How many of them to look at, evenly over all.
+        on_start: Called with that number.
+        on_result: Called with 1 after each.
+
+    Returns:
+        Whether there is one: not where nobody is seen for long enough.
+    """
+    version = version_of(folder)
+    try:
+        if read_calibration(folder).model == version:
+            return True
+    except InputError:
+        pass  # none, or a damaged one: it is made anew
+    chosen = np.unique(np.linspace(0, len(held_out) - 1, scenes).round().astype(int))
+    on_start(len(chosen))
+    from kerbstone.world.embedding import embed_scene
+    from kerbstone.world.scoring import score_scene
+
+    model, _ = read_model(folder)
+
+    def beginnings() -> Iterator[Scene]:
+        for _, scene in store.read([held_out[place].id for place in chosen]):
+            if not isinstance(scene, InputError):  # a damaged one is told of by the training
+                yield scene.window(0.0, min(_LONGEST, scene.clock.duration))
+
+    try:
+        calibration = calibrate(
+            partial(score_scene, model),
+            partial(embed_scene, model),
+            beginnings(),
+            model=version,
+            on_result=on_result,
+        )
+    except InputError as error:
+        if error.code != "empty":
+            raise
+        return False
+    write_calibration(calibration, folder)
+    return True

@@ -1,0 +1,85 @@
+"""The command `pretrain`, with a toy in place of the network."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kerbstone.app import world_commands
+from kerbstone.app.cli import _guard
+from kerbstone.world.training import named
+from training_toys import toy_task
+
+
+@pytest.fixture
+def run(towns, tmp_path, monkeypatch):
+    monkeypatch.setattr(named, "name_task", lambda *_: toy_task())
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    app.command("pretrain")(_guard(world_commands.pretrain))
+    app.callback()(lambda: None)
+    (tmp_path / "toy.toml").write_text(
+        "batch = 4\nvalidation_examples = 8\ngroup = 2\nlog_every = 5\nvalidations = 2\n"
+    )
+
+    def call(*arguments):
+        given = ["pretrain", "--store", "road", "--held-out", "There", "--config", "toy.toml"]
+        return CliRunner().invoke(app, [*given, *arguments])
+
+    return call
+
+
+def test_a_model_is_trained_beside_the_store_and_told_of(run, tmp_path):
+    result = run("--steps", "10")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "road-masked-small" / "model.kst").exists()
+    assert "held-out loss" in result.stdout
+    again = run("--steps", "10")
+    assert "was finished before" in again.stderr
+
+
+def test_json_is_the_report(run):
+    result = run("--steps", "5", "--out", "out", "--json")
+    report = json.loads(result.stdout)
+    assert report["steps"] == 5
+    assert report["held_out"] == ["There"]
+
+
+def test_a_dry_run_shows_the_split_and_writes_nothing(run, tmp_path):
+    result = run("--dry-run", "--json")
+    (plan,) = json.loads(result.stdout)
+    assert plan["scenes"] == 3
+    assert plan["held_out"] == ["There"]
+    assert not (tmp_path / "road-masked-small").exists()
+    assert "held out: There" in run("--dry-run").stdout
+
+
+def test_all_objectives_are_trained_with_one_budget_and_compared(run, tmp_path):
+    result = run("--objective", "all", "--steps", "5", "--out", "all")
+    assert result.exit_code == 0, result.output
+    for goal in ("masked", "next", "contrastive"):
+        assert (tmp_path / "all" / goal / "model.kst").exists()
+    assert len(result.stdout.strip().splitlines()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--size", "smal"], "did you mean 'small'"),
+        (["--objective", "nex"], "did you mean 'next'"),
+        (["--steps", "5", "--minutes", "1"], "both are given"),
+        (["--minutes", "0"], "some time"),
+    ],
+)
+def test_a_wrong_call_is_told(run, arguments, told):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_another_configuration_in_the_same_folder_is_told(run):
+    run("--steps", "5", "--out", "out")
+    result = run("--steps", "5", "--seed", "3", "--out", "out")
+    assert result.exit_code == 2
+    assert "seed is 0 there, 3 here" in result.stderr

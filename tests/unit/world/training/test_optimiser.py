@@ -1,0 +1,105 @@
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from kerbstone.world.training.config import PretrainConfig
+from kerbstone.world.training.optimiser import (
+    compile_step,
+    find_matrices,
+    learning_rate,
+    start_learning,
+)
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine_to_nearly_nothing():
+    config = PretrainConfig(rate=0.2, warmup=0.1)
+    rates = np.array([learning_rate(step, 200, config) for step in range(200)])
+    np.testing.assert_allclose(rates[:20], 0.2 * np.arange(1, 21) / 20)
+    reference = optax.cosine_decay_schedule(0.2, 181)
+    np.testing.assert_allclose(rates[20:], [float(reference(k)) for k in range(1, 181)], atol=1e-6)
+    assert rates[-1] < 1e-4 * rates.max()
+
+
+@pytest.mark.parametrize("total", [1, 2, 3])
+def test_the_shortest_runs_have_a_rate(total):
+    rates = [learning_rate(step, total, PretrainConfig()) for step in range(total)]
+    assert all(0 < rate <= 1e-3 for rate in rates)
+
+
+def test_only_matrices_fade():
+    model = eqx.nn.Linear(3, 2, key=jax.random.key(0))
+    stacked = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), model)
+    assert jax.tree.leaves(find_matrices([model, stacked])) == [True, False, True, False]
+    assert find_matrices({"scale": jnp.ones(3)}) == {"scale": False}
+
+
+def loss(model, batch, key):
+    value = jnp.sum((model["w"] @ batch - 1.0) ** 2) + jnp.sum(model["b"] ** 2)
+    return value, {"noise": jax.random.uniform(key)}
+
+
+WEIGHTS = {"w": jnp.eye(3), "b": jnp.ones(3)}
+
+
+def run(config, batches, objective=loss):
+    step = compile_step({"w": None, "b": None}, objective, config)
+    learned = start_learning(jax.tree.map(jnp.copy, WEIGHTS), config)
+    told = []
+    for number, batch in enumerate(batches):
+        learned, values = step(
+            learned, batch, np.float32(0.1), jax.random.key(0), np.uint32(number)
+        )
+        told.append(jax.device_get(values))
+    return learned, told
+
+
+def test_steps_are_those_of_adamw():
+    config = PretrainConfig(average=0.0, decay=0.1, clip=0.5)
+    batches = [jnp.array([1.0, 2.0, x]) for x in (3.0, -1.0, 0.5)]
+    learned, told = run(config, batches)
+    reference = optax.chain(
+        optax.clip_by_global_norm(0.5),
+        optax.adamw(0.1, b1=0.9, b2=0.99, weight_decay=0.1, mask={"w": True, "b": False}),
+    )
+    weights, state = WEIGHTS, reference.init(WEIGHTS)
+    for batch in batches:
+        gradient = jax.grad(lambda w, b=batch: loss(w, b, jax.random.key(0))[0])(weights)
+        change, state = reference.update(gradient, state, weights)
+        weights = optax.apply_updates(weights, change)
+    np.testing.assert_allclose(learned.weights["w"], weights["w"], rtol=1e-5)
+    np.testing.assert_allclose(learned.weights["b"], weights["b"], rtol=1e-5)
+    assert learned.average == ()
+    assert len({float(values["noise"]) for values in told}) == 3
+
+
+def test_the_average_lags_behind_and_forgets_the_first_steps():
+    config = PretrainConfig(average=0.999)
+    learned, _ = run(config, [jnp.ones(3)] * 50)
+    apart = jnp.abs(learned.average["b"] - learned.weights["b"]).max()
+    from_start = jnp.abs(learned.average["b"] - WEIGHTS["b"]).max()
+    assert 0 < apart < from_start
+
+
+def test_a_step_whose_loss_is_not_finite_changes_nothing():
+    config = PretrainConfig()
+    good = [jnp.ones(3), jnp.array([1.0, 0.0, 2.0])]
+    learned, told = run(config, [good[0], jnp.full(3, jnp.nan), good[1]])
+    expected, _ = run(dataclasses.replace(config), good)
+    assert [bool(values["is_finite"]) for values in told] == [True, False, True]
+    np.testing.assert_allclose(learned.weights["w"], expected.weights["w"], rtol=1e-6)
+
+
+def test_weights_that_share_an_array_are_learned_apart():
+    one = jnp.ones(3)
+    config = PretrainConfig(average=0.0)
+    step = compile_step(
+        {"a": None, "b": None}, lambda m, x, _: (jnp.sum(m["a"] * x) - jnp.sum(m["b"]), {}), config
+    )
+    learned = start_learning(jax.tree.map(jnp.copy, {"a": one, "b": one}), config)
+    learned, _ = step(learned, jnp.ones(3), np.float32(0.1), jax.random.key(0), np.uint32(0))
+    assert float(learned.weights["a"][0]) < 1 < float(learned.weights["b"][0])
