@@ -12,6 +12,7 @@ from kerbstone.app import (
     coverage_commands,
     embed_commands,
     finding_commands,
+    generality_commands,
     label_commands,
     review_commands,
     search_commands,
@@ -351,6 +352,7 @@ ALL = (
     *review_commands.ALL,
     *world_commands.ALL,
     *embed_commands.ALL,
+    *generality_commands.ALL,
     *(runs, formats, doctor),
 )
 

@@ -27,6 +27,10 @@ after a second, and how that grows. Beyond the ends of what is seen, within a ga
 place of which no velocity is known."""
 
 
+_BEND = np.sqrt(6.0 * 2.0 * np.log(2.0))
+"""Median of a second difference of independent noise, in standard deviations along an axis."""
+
+
 @dataclass(frozen=True, eq=False)
 class Anchors:
     """The path that each road user would have by itself, through all that is seen of it.
@@ -38,6 +42,7 @@ class Anchors:
         age: Time since the last step that is seen [s]; inf before the first.
         wait: Time until the next step that is seen [s]; inf after the last.
         unit: About how far from the path it may be [m]: the unit of what is predicted.
+        noise: About how much the track trembles [m].
     """
 
     position: Float64[np.ndarray, "agent step 2"]
@@ -46,6 +51,7 @@ class Anchors:
     age: Float64[np.ndarray, "agent step"]
     wait: Float64[np.ndarray, "agent step"]
     unit: Float64[np.ndarray, "agent step"]
+    noise: Float64[np.ndarray, " agent"]
 
     @property
     def is_known(self) -> Bool[np.ndarray, " agent"]:
@@ -57,9 +63,38 @@ class Anchors:
         return Anchors(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def unit_beyond(away: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Return the unit of what is predicted [m] some time after the last step that is seen [s]."""
-    return _grow(_BEYOND, away)
+def unit_beyond(
+    away: Float64[np.ndarray, "*#shape"], noise: Float64[np.ndarray, "*#shape"]
+) -> Float64[np.ndarray, "..."]:
+    """Return the unit of what is predicted some time after the last step that is seen [m].
+
+    Args:
+        away: That time [s].
+        noise: Noise of the track [m].
+    """
+    return _grow(_BEYOND, away) + 2 * noise
+
+
+def measure_noise(
+    position: Float64[np.ndarray, "agent step 2"], valid: Bool[np.ndarray, "agent step"]
+) -> Float64[np.ndarray, " agent"]:
+    """Return about how much each track trembles [m]: by how far steps lie off their neighbours.
+
+    Args:
+        position: World frame [m].
+        valid: Which cells are seen.
+
+    Returns:
+        The standard deviation of independent noise that would tremble as much, along each axis; 0
+        where no three steps in a row are seen.
+    """
+    three = valid[:, :-2] & valid[:, 1:-1] & valid[:, 2:]
+    off = position[:, :-2] - 2 * position[:, 1:-1] + position[:, 2:]
+    bend = np.where(three, np.hypot(off[..., 0], off[..., 1]), np.nan)
+    noise = np.zeros(len(valid))
+    some = three.any(axis=1)
+    noise[some] = np.nanmedian(bend[some], axis=1) / _BEND
+    return noise
 
 
 def anchor(observed: Observed) -> Anchors:
@@ -99,14 +134,17 @@ def anchor(observed: Observed) -> Anchors:
     age = np.where(has_before, (steps - before) * STEP, np.inf)
     wait = np.where(has_after, (after - steps) * STEP, np.inf)
     away = np.where(known, np.minimum(age, wait), 0.0)
+    noise = measure_noise(position, valid)
     unit = np.where(is_place, _grow(_PLACED, away), _grow(_BEYOND, away))
+    unit = np.where(inside[..., 0], _grow(_WITHIN, away), unit) + 2 * noise[:, None]
     return Anchors(
         position=np.where(known[..., None], path, np.nan),
         heading=np.where(known, wrap_angle(heading[row, first] + share[..., 0] * turn), np.nan),
         velocity=np.where(known[..., None], velocity, np.nan),
         age=age,
         wait=wait,
-        unit=np.where(inside[..., 0], _grow(_WITHIN, away), unit),
+        unit=unit,
+        noise=noise,
     )
 
 

@@ -13,7 +13,7 @@ from kerbstone.world.windows import STEPS_PER_PATCH
 
 _VALUES = 5
 """Of each step: two offsets, the logs of their scales, a turn."""
-_LEAST, _MOST = -4.0, 3.0
+_LEAST, _MOST = -3.5, 3.0
 """Logs of the smallest and largest scale, in units of the anchors."""
 _FIRST = ((0.0, 0.0), (-0.8, 0.0), (0.8, 0.0), (0.0, 0.8), (0.0, -0.8), (-2.0, 0.0))
 """Offsets that the first modes start from, so that none is idle: go on, slower, faster, to the

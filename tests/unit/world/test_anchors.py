@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kerbstone.scene import SE2
-from kerbstone.world.anchors import anchor
+from kerbstone.world.anchors import anchor, measure_noise
 from kerbstone.world.masks import Forecast, Infill, Mask, WholeAgent
 from kerbstone.world.observed import hide
 from kerbstone.world.windows import STEP, cut_window
@@ -68,3 +68,15 @@ def test_anchors_turn_with_the_scene(crossing):
     np.testing.assert_allclose(second.position, flat, atol=1e-8)
     apart = np.angle(np.exp(1j * (second.heading - first.heading - 2.1)))
     np.testing.assert_allclose(apart[np.isfinite(apart)], 0.0, atol=1e-8)
+
+
+def test_noise_is_that_of_the_track():
+    rng = np.random.default_rng(0)
+    time = STEP * np.arange(400)
+    smooth = np.column_stack([8 * time, 3 * np.sin(time)])
+    for deviation in (0.05, 0.4):
+        noisy = smooth + rng.normal(0, deviation, smooth.shape)
+        found = measure_noise(noisy[None], np.ones((1, 400), bool))[0]
+        assert found == pytest.approx(deviation, rel=0.1)
+    assert measure_noise(smooth[None], np.ones((1, 400), bool))[0] < 0.01
+    assert measure_noise(smooth[None], np.zeros((1, 400), bool))[0] == 0

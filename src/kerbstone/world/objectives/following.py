@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -58,7 +57,9 @@ def make_following(window: Window, rng: np.random.Generator, limits: Limits) -> 
         & frame.observed.window.valid_patch[..., None]
     )
     valid[:, -1] = False
-    offset = turn_vectors(follows - expected, -axis[..., None]) / unit_beyond(AHEAD)[:, None]
+    unit = unit_beyond(AHEAD, anchors.noise[:, None, None])
+    unit = np.broadcast_to(unit, valid.shape)
+    offset = turn_vectors(follows - expected, -axis[..., None]) / unit[..., None]
     turn = angle_difference(np.roll(truth.heading.reshape(shape), -1, axis=1), axis[..., None])
     targets = Targets(
         offset=np.where(valid[..., None], offset, 0.0),
@@ -67,14 +68,18 @@ def make_following(window: Window, rng: np.random.Generator, limits: Limits) -> 
         kind=truth.kind.astype(np.int32),
         is_kind_asked=frame.observed.is_type_hidden & (truth.kind > 0),
     )
-    return Following(tokens, pad(targets, limits)) if valid.any() else None
+    if not valid.any():
+        return None
+    # The unit is that of what follows; what is seen has none.
+    padded = np.ones_like(tokens.unit)
+    padded[: len(unit), : window.patches] = unit
+    return Following(tokens._replace(unit=padded), pad(targets, limits))
 
 
 def following_loss(model: SceneModel, batch: Following) -> tuple[Float[Array, ""], Sums]:
     """Return the loss of predicting each next patch, and what it is made of."""
     tracks = at_least_one(batch.targets.valid.any(axis=-1).sum())
     kinds = at_least_one(batch.targets.is_kind_asked.sum())
-    unit = jnp.asarray(unit_beyond(AHEAD), jnp.float32)
 
     def loss(model: SceneModel, sample: Following) -> tuple[Array, Sums]:
         tokens, targets = sample
@@ -84,7 +89,7 @@ def following_loss(model: SceneModel, batch: Following) -> tuple[Float[Array, ""
             targets.offset,
             targets.turn,
             targets.valid,
-            jnp.broadcast_to(unit, targets.turn.shape),
+            tokens.unit,
         )
         parts = {name: value / tracks for name, value in misses._asdict().items()}
         logits = model.heads.name(x, tokens.is_there)

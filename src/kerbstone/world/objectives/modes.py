@@ -9,6 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+_ABSURD_NLL, _ABSURD_DISTANCE = 15.0, 15.0
+"""A track that is further off than this has jumped, or is another's: it teaches nothing."""
+
 
 class Modes(NamedTuple):
     """Modes of trajectories, relative to their anchors and in their units."""
@@ -23,8 +26,8 @@ class Misses(NamedTuple):
     """By how much modes miss what happened, summed over tracks; each of a step, on average.
 
     Args:
-        nll: Negative log density of the mixture [nat per step].
-        distance: Distance of the modes that came true, in units.
+        nll: Negative log density of the mixture [nat per step], at most `_ABSURD_NLL` each.
+        distance: Distance of the modes that came true, in units; at most `_ABSURD_DISTANCE` each.
         heading: 1 - cos of the turn they are off by.
     """
 
@@ -63,12 +66,13 @@ def score_modes(
     share = jax.lax.stop_gradient(jax.nn.softmax(joint, axis=-1))
     apart = jnp.abs(offset[..., None, :, :] - modes.offset).sum(axis=-1)
     apart = jnp.where(valid[..., None, :], apart, 0.0).sum(axis=-1) / steps[..., None]
+    apart = jnp.minimum(apart, _ABSURD_DISTANCE)
     known = valid & jnp.isfinite(turn)
     aside = 1.0 - jnp.cos(modes.turn - jnp.where(known, turn, 0.0)[..., None, :])
     aside = jnp.where(known[..., None, :], aside, 0.0).sum(axis=-1)
     aside /= at_least_one(known.sum(axis=-1))[..., None]
     return Misses(
-        nll=jnp.where(valid.any(axis=-1), nll, 0.0).sum(),
+        nll=jnp.where(valid.any(axis=-1), jnp.minimum(nll, _ABSURD_NLL), 0.0).sum(),
         distance=(share * apart).sum(),
         heading=(share * aside).sum(),
     )

@@ -1,0 +1,187 @@
+"""Regions that hold what they say: the levels of a model's regions, recalibrated.
+
+A mixture claims that its region at level q holds the truth with probability q. On held-out windows
+one sees which level truly holds it how often; so for a wanted share the region is drawn at the
+level that held it there, by how far away in time what is seen lies and by whether there is more of
+it on both sides. That holds on windows that are exchangeable with those; elsewhere it is a claim
+again.
+
+References:
+    Kuleshov, Fenner and Ermon, "Accurate Uncertainties for Deep Learning Using Calibrated
+    Regression", ICML 2018.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from kerbstone.errors import InputError
+
+FILE = "regions.json"
+"""Its name in the folder of a model."""
+
+SHARES = np.arange(1, 100) / 100
+"""Shares of truths for which the level is known."""
+
+_LAYOUT = 1
+_ENDS = (0.5, 1.0, 2.0, 3.0, 5.0)
+"""Where one class of times away ends and the next begins [s]."""
+_ENOUGH = 200
+_LARGEST = 1 << 20
+_ALL = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """At which level a model's regions hold which share of truths.
+
+    Args:
+        model: Version of the model.
+        levels: The level for each of `SHARES`, by the name of a class of cells.
+    """
+
+    model: str
+    levels: Mapping[str, Float64[np.ndarray, " share"]]
+
+    def level(
+        self,
+        share: float,
+        away: Float64[np.ndarray, "*shape"],
+        is_between: Bool[np.ndarray, "*shape"],
+    ) -> Float64[np.ndarray, "*shape"]:
+        """Return the level whose regions hold a share of truths.
+
+        Args:
+            share: The wanted share, such as 0.8.
+            away: Time to the nearest step that is seen [s].
+            is_between: Whether steps before and after are seen.
+
+        Raises:
+            InputError: The share is none between 0 and 1.
+        """
+        if not 0 < share < 1:
+            raise InputError("value", "a share lies between 0 and 1", why=f"found {share}")
+        found = np.full(away.shape, np.interp(share, SHARES, self.levels[_ALL]))
+        names = _name(away, is_between)
+        for name in np.unique(names):
+            if name in self.levels:
+                found[names == name] = np.interp(share, SHARES, self.levels[name])
+        return found
+
+
+def fit_regions(
+    level: Float64[np.ndarray, " cell"],
+    away: Float64[np.ndarray, " cell"],
+    is_between: Bool[np.ndarray, " cell"],
+    *,
+    model: str,
+) -> Regions:
+    """Return at which level regions hold which share, by cells that were not trained on.
+
+    Args:
+        level: Level of the smallest region that holds each truth (`metrics.region_level`); NaN
+            does not count.
+        away: Time to the nearest step that is seen [s].
+        is_between: Whether steps before and after are seen.
+        model: Version of the model.
+
+    Raises:
+        InputError: No cell counts.
+    """
+    known = np.isfinite(level)
+    if not known.any():
+        raise InputError("empty", "no cell tells of regions: nobody is there where it is asked for")
+    level, names = level[known], _name(away[known], is_between[known])
+    levels = {_ALL: _quantiles(level)}
+    for name in np.unique(names):
+        own = level[names == name]
+        if len(own) >= _ENOUGH:
+            levels[str(name)] = _quantiles(own)
+    return Regions(model, levels)
+
+
+def write_regions(regions: Regions, folder: Path | str) -> None:
+    """Write regions into the folder of their model.
+
+    Raises:
+        InputError: They cannot be written.
+    """
+    file = Path(folder) / FILE
+    levels = {name: values.round(6).tolist() for name, values in sorted(regions.levels.items())}
+    text = json.dumps({"regions": _LAYOUT, "model": regions.model, "levels": levels})
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            "output", "the regions cannot be written", where=str(file), why=error.strerror or ""
+        ) from error
+
+
+def read_regions(folder: Path | str) -> Regions:
+    """Read what `write_regions` wrote.
+
+    Raises:
+        InputError: There is none, or it is none of ours.
+    """
+    file = Path(folder) / FILE
+    try:
+        if file.stat().st_size > _LARGEST:
+            raise _wrong(file, "it is too large")
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            "missing-file",
+            "there is nothing on the regions of this model",
+            where=str(file),
+            why=error.strerror or "",
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise _wrong(file, "it is no JSON") from error
+    return _check(read, file)
+
+
+def _check(read: Any, file: Path) -> Regions:
+    if not isinstance(read, dict) or read.get("regions") != _LAYOUT:
+        raise _wrong(file, f"it is not of version {_LAYOUT}")
+    model, levels = read.get("model"), read.get("levels")
+    if not isinstance(model, str) or not isinstance(levels, dict) or _ALL not in levels:
+        raise _wrong(file, "something is missing")
+    arrays = {}
+    for name, values in levels.items():
+        is_list = isinstance(values, list) and len(values) == len(SHARES)
+        if not is_list or not all(isinstance(v, float | int) and 0 <= v <= 1 for v in values):
+            raise _wrong(file, f"the levels of {name!r} are none")
+        arrays[name] = np.array(values, np.float64)
+        if (np.diff(arrays[name]) < 0).any():
+            raise _wrong(file, f"the levels of {name!r} fall")
+    return Regions(model, arrays)
+
+
+def _quantiles(level: np.ndarray) -> np.ndarray:
+    # As of split conformal prediction: of n cells, the k-th level holds k / (n + 1) of new ones.
+    rank = np.ceil(SHARES * (len(level) + 1)).astype(int)
+    return np.append(np.sort(level), 1.0)[np.minimum(rank, len(level) + 1) - 1]
+
+
+def _name(away: np.ndarray, is_between: np.ndarray) -> np.ndarray:
+    """Return the name of the class of each cell."""
+    place = np.digitize(away, _ENDS)
+    names = np.array([f"{side}-{n}" for side in ("beyond", "between") for n in range(6)])
+    return names[place + 6 * is_between]
+
+
+def _wrong(file: Path, why: str) -> InputError:
+    return InputError(
+        "value",
+        "a file does not tell of regions",
+        where=str(file),
+        why=why,
+        remedy="delete it: the same `kerbstone pretrain` writes it again",
+    )
