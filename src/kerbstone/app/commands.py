@@ -272,6 +272,9 @@ def demo(
     workers: Annotated[
         int | None, typer.Option(help="Processes; one per processor if not given.", min=1)
     ] = None,
+    minutes: Annotated[
+        float, typer.Option(help="For how long a small model of the road learns; 0: none.", min=0.0)
+    ] = 2.0,
     open_page: Annotated[bool, typer.Option("--open", help="Open the report.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -280,7 +283,7 @@ def demo(
 
     from kerbstone.app.demo import run_demo
 
-    report = run_demo(out, seed=seed, workers=workers, show_step=show_progress)
+    report = run_demo(out, seed=seed, workers=workers, minutes=minutes, show_step=show_progress)
     if open_page:
         typer.launch(report.page.resolve().as_uri())
     if as_json:
@@ -311,6 +314,17 @@ def demo(
         f"{format_count(report.tracks)} finished tracks in {report.labels}, with "
         f"{count_of(report.filled, 'label')} where nothing was detected"
     )
+    if report.forecast is not None:
+        check = report.forecast
+        print_text(
+            f"a model of the road that learned for {minutes:g} min is {check.likeliest:.1f} m off "
+            f"{check.ahead:g} s ahead in a town that it never saw, {check.nearest:.1f} m with the "
+            f"nearest of its trajectories; constant velocity {check.constant_velocity:.1f} m"
+        )
+        print_text(
+            f"{count_of(report.surprises, 'surprise')}: a road user did what at most one in 1,000 "
+            f"does; of the first 200, {report.planted} are planted events"
+        )
     print_text(f"look at it: {report.page}")
     print_text(f"go on:      kerbstone find 'stopped car' --store {report.store}")
 

@@ -1,4 +1,4 @@
-"""The whole loop on simulated roads, as far as it is built: simulate, ingest, find, label, show."""
+"""The whole loop on simulated roads, as far as it is built."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from kerbstone.app.terminal import Progress, format_count, writing_file
 from kerbstone.formats.detections import stored_detections
 from kerbstone.formats.sumo import TOWNS, SimulationConfig, simulate_roads, vary_config
 from kerbstone.label import label
-from kerbstone.mine import find
+from kerbstone.mine import FoundMatch, embed, find
 from kerbstone.scene import NS_PER_S, Scene
 from kerbstone.store import Store
+from kerbstone.world import ForecastCheck
+from kerbstone.world.training.progress import Progress as Line
 
 _SHOWN = 6
 _LABELLED = 2
@@ -36,6 +38,9 @@ _SOUGHT = (
     "tailgating",
 )
 """Named scenarios that find what is planted, and the like that traffic does by itself."""
+
+_SIMULATED = "dataset = 'sumo'"
+_SURPRISING = "any a: surprise(a) > 3"
 
 Step = Callable[..., AbstractContextManager[Progress]]
 
@@ -56,6 +61,10 @@ class DemoReport:
         labels: Store with finished tracks of some scenes.
         tracks: Number of finished tracks.
         filled: Number of labels without a detection.
+        model: Folder of the model of the road; None where none was trained.
+        forecast: How far off its forecasts are in towns that it never saw.
+        surprises: Stretches in which a road user did what at most one in 1,000 does.
+        planted: So many of them overlap a planted event of that road user.
     """
 
     store: Path
@@ -69,12 +78,21 @@ class DemoReport:
     labels: Path
     tracks: int
     filled: int
+    model: Path | None = None
+    forecast: ForecastCheck | None = None
+    surprises: int = 0
+    planted: int = 0
 
 
 def run_demo(
-    folder: Path, *, seed: int = 4, workers: int | None = None, show_step: Step
+    folder: Path,
+    *,
+    seed: int = 4,
+    workers: int | None = None,
+    minutes: float = 2.0,
+    show_step: Step,
 ) -> DemoReport:
-    """Simulate towns, read them into a store, find scenarios, label detections, write a report.
+    """Simulate towns, read them into a store, find, label, learn, and write a report.
 
     What is there already from an earlier demo is not made again.
 
@@ -82,6 +100,7 @@ def run_demo(
         folder: Where everything goes.
         seed: Another seed gives other traffic; with 4, all kinds of planted events come off.
         workers: Processes; as many as there are processors, at most one per town, if not given.
+        minutes: For how long the model of the road learns [min]; 0 for not at all.
         show_step: Shows the progress of a step, as `show_progress` does.
 
     Raises:
@@ -120,6 +139,7 @@ def run_demo(
     finished = Store.open(str(labels)).rows(
         "label_cells", columns=["scene_id", "agent", "detection"]
     )
+    learned = _learn(store, folder / "model", minutes, show_step) if minutes > 0 else {}
     report = DemoReport(
         store=road,
         page=page,
@@ -132,6 +152,7 @@ def run_demo(
         labels=labels,
         tracks=finished.group_by(["scene_id", "agent"]).aggregate([]).num_rows,
         filled=int((finished["detection"].to_numpy() < 0).sum()),
+        **learned,
     )
     text = _write_page(store, report, events, chosen)
     with writing_file(page):
@@ -140,9 +161,62 @@ def run_demo(
 
 
 def _count(name: str, store: Store, progress: Progress) -> int:
-    finding = find(name, store, where="dataset = 'sumo'", top=20, near_misses=0)
+    finding = find(name, store, where=_SIMULATED, top=20, near_misses=0)
     progress.advance(1)
     return finding.total
+
+
+def _learn(store: Store, out: Path, minutes: float, show_step: Step) -> dict[str, Any]:
+    """Train a small model of the road, let it look at all scenes, and find what surprised it."""
+    from kerbstone.world import check_forecasts, pretrain, read_model
+    from kerbstone.world.training.splits import split_store
+
+    with show_step("learning the road", unit="steps") as progress:
+        done = 0
+
+        def advance(line: Line) -> None:
+            nonlocal done
+            if not done:
+                progress.start(line.total)
+            progress.advance(line.step - done)
+            done = line.step
+
+        trained = pretrain(
+            store, out, size="tiny", minutes=minutes, where=_SIMULATED, on_progress=advance
+        )
+    with show_step("looking at scenes with the model", unit="logs") as progress:
+        embed(
+            store,
+            out,
+            where=_SIMULATED,
+            on_start=progress.start,
+            on_result=lambda _: progress.advance(1),
+        )
+    unseen = split_store(store, _SIMULATED, trained.held_out).held_out
+    model, _ = read_model(out)
+    surprising = find(_SURPRISING, store, where=_SIMULATED, top=200, near_misses=0)
+    events = store.rows("events").to_pylist()
+    return {
+        "model": out,
+        "forecast": check_forecasts(model, [store.scene(scene.id) for scene in unseen]),
+        "surprises": surprising.total,
+        "planted": sum(_is_planted(match, events, store) for match in surprising.matches),
+    }
+
+
+def _is_planted(match: FoundMatch, events: list[dict[str, Any]], store: Store) -> bool:
+    """Return whether a match overlaps a planted event of the same road user."""
+    clock = store.scene(match.scene).clock
+    first = clock.start_ns + match.first * clock.dt_ns
+    last = clock.start_ns + match.last * clock.dt_ns
+    names = {witness.agent for witness in match.witnesses}
+    return any(
+        event["scene_id"] == match.scene
+        and names & set(event["agents"])
+        and event["start_ns"] < last
+        and event["end_ns"] > first
+        for event in events
+    )
 
 
 def _label(store: Store, out: Path, scenes: list[str], progress: Progress) -> None:
@@ -172,6 +246,7 @@ def _write_page(
             ("scenarios found", format_count(sum(report.found.values()))),
             ("simulated detections", format_count(report.detections)),
             (f"tracks labelled in {_LABELLED} scenes", format_count(report.tracks)),
+            *_tell_model(report),
         ],
         notes=[
             "All traffic on this page is simulated with SUMO.",
@@ -184,9 +259,20 @@ def _write_page(
     )
 
 
+def _tell_model(report: DemoReport) -> list[tuple[str, str]]:
+    check = report.forecast
+    if check is None:
+        return []
+    return [
+        (f"off by {check.ahead:g} s ahead, unseen town", f"{check.likeliest:.1f} m"),
+        ("constant velocity there", f"{check.constant_velocity:.1f} m"),
+        ("surprises (rarer than 1 in 1,000)", format_count(report.surprises)),
+    ]
+
+
 def _simulated(store: Store) -> pa.Table:
     # Who goes on from the demo may have read other logs into its store.
-    return store.scenes(filter="dataset = 'sumo'")
+    return store.scenes(filter=_SIMULATED)
 
 
 def _choose_scenes(table: pa.Table, events: list[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kerbstone.world.checking import ForecastCheck, check_forecasts
     from kerbstone.world.embedding import SceneVectors, embed_scene
     from kerbstone.world.masks import (
         Counterfactual,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Where each public name comes from. Its module is loaded when it is first asked for: to cut or to
 # mask windows, nobody needs to load JAX.
 _HOMES = {
+    "checking": ("ForecastCheck", "check_forecasts"),
     "embedding": ("SceneVectors", "embed_scene"),
     "masks": (
         "Counterfactual",
@@ -61,6 +63,7 @@ __all__ = [
     "SIZES",
     "Counterfactual",
     "Forecast",
+    "ForecastCheck",
     "HideKind",
     "Infill",
     "Mask",
@@ -79,6 +82,7 @@ __all__ = [
     "WholeAgent",
     "Window",
     "build_model",
+    "check_forecasts",
     "cut_window",
     "embed_scene",
     "hide",

@@ -18,7 +18,6 @@ from kerbstone.world.training.pretraining import (
 )
 from kerbstone.world.training.progress import Progress
 from kerbstone.world.training.task import Task
-from kerbstone.world.training.usual import keep_calibrated
 
 OBJECTIVES = ("masked", "next", "contrastive")
 
@@ -69,6 +68,9 @@ def pretrain(
     # Only who is trained to say what was hidden can be surprised by it.
     if objective != "masked" or not report.ended:
         return report
+    # Who only plans a run need not load what predicts.
+    from kerbstone.world.training.usual import keep_calibrated
+
     plan = plan_training(store, out, task, budget, **told)
     is_calibrated = keep_calibrated(
         out,

@@ -14,6 +14,7 @@ from kerbstone.store import Store
 from kerbstone.world.calibrating import calibrate
 from kerbstone.world.calibration_file import read_calibration, write_calibration
 from kerbstone.world.model_version import version_of
+from kerbstone.world.regions import fit_regions, read_regions, write_regions
 from kerbstone.world.training.model_file import read_model
 from kerbstone.world.training.splits import Listed
 
@@ -30,7 +31,10 @@ def keep_calibrated(
     on_start: Callable[[int], object] = lambda _: None,
     on_result: Callable[[int], object] = lambda _: None,
 ) -> bool:
-    """Write the calibration of the model in a folder, where there is none for this model.
+    """Write what is usual for the model in a folder, where it is not known for this model.
+
+    That is its calibration (by how much road users surprise it) and its regions (which of them
+    hold how many truths).
 
     Args:
         folder: The run's folder.
@@ -41,16 +45,17 @@ def keep_calibrated(
         on_result: Called with 1 after each.
 
     Returns:
-        Whether there is one: not where nobody is seen for long enough.
+        Whether it is known: not where nobody is seen for long enough.
     """
     version = version_of(folder)
     try:
-        if read_calibration(folder).model == version:
+        if read_calibration(folder).model == read_regions(folder).model == version:
             return True
     except InputError:
         pass  # none, or a damaged one: it is made anew
     chosen = np.unique(np.linspace(0, len(held_out) - 1, scenes).round().astype(int))
     on_start(len(chosen))
+    from kerbstone.world.covering import cover_cells
     from kerbstone.world.embedding import embed_scene
     from kerbstone.world.scoring import score_scene
 
@@ -69,9 +74,11 @@ def keep_calibrated(
             model=version,
             on_result=on_result,
         )
+        regions = fit_regions(*cover_cells(model, beginnings()), model=version)
     except InputError as error:
         if error.code != "empty":
             raise
         return False
+    write_regions(regions, folder)
     write_calibration(calibration, folder)
     return True
