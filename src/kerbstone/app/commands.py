@@ -15,6 +15,7 @@ from kerbstone.app import (
     generality_commands,
     label_commands,
     review_commands,
+    scale_commands,
     search_commands,
     world_commands,
 )
@@ -367,6 +368,7 @@ ALL = (
     *world_commands.ALL,
     *embed_commands.ALL,
     *generality_commands.ALL,
+    *scale_commands.ALL,
     *(runs, formats, doctor),
 )
 

@@ -139,7 +139,9 @@ def run_demo(
     finished = Store.open(str(labels)).rows(
         "label_cells", columns=["scene_id", "agent", "detection"]
     )
-    learned = _learn(store, folder / "model", minutes, show_step) if minutes > 0 else {}
+    learned = (
+        _learn(store, folder / f"model-{minutes:g}min", minutes, show_step) if minutes > 0 else {}
+    )
     report = DemoReport(
         store=road,
         page=page,

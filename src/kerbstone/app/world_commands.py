@@ -19,10 +19,12 @@ from kerbstone.app.terminal import (
     print_note,
     print_table,
     print_text,
+    show_progress,
 )
 from kerbstone.errors import UsageError, suggest_name
 
 if TYPE_CHECKING:
+    from kerbstone.world.comparing import ComparedRow
     from kerbstone.world.training import PretrainPlan, PretrainReport, Progress
 
 _SIZES = ("tiny", "small", "base")
@@ -97,11 +99,10 @@ def pretrain(
             )
         _tell(report)
         reports.append(report)
-    if as_json:
-        rows = [report.to_dict() for report in reports]
-        print_json(rows if objective == "all" else rows[0])
-    elif objective == "all":
-        _compare(reports)
+    if objective == "all":
+        _compare(dict(zip(goals, reports, strict=True)), plans, as_json=as_json)
+    elif as_json:
+        print_json(reports[0].to_dict())
     else:
         _print_report(reports[0])
 
@@ -224,15 +225,23 @@ def _print_report(report: PretrainReport) -> None:
         f"wrote {report.path}, trained in {format_duration(report.seconds)}, "
         f"{held_out} held out{why}"
     )
+    if report.objective == "masked" and not report.is_calibrated:
+        print_note("nobody in the held-out scenes tells what is usual: it cannot be surprised yet")
 
 
-def _compare(reports: Sequence[PretrainReport]) -> None:
+def _compare(
+    reports: dict[str, PretrainReport], plans: dict[str, PretrainPlan], *, as_json: bool
+) -> None:
     """Print what each objective came to with the same budget.
 
     Losses of different objectives do not compare: what does is how the models do at tasks.
     """
+    rows = [row.to_dict() for row in _test(reports, plans)]
+    if as_json:
+        print_json({"runs": [report.to_dict() for report in reports.values()], "tests": rows})
+        return
     print_table(
-        [_row(report) for report in reports],
+        [_row(report) | {"objective": goal} for goal, report in reports.items()],
         {
             "objective": "objective",
             "steps": "steps",
@@ -245,6 +254,57 @@ def _compare(reports: Sequence[PretrainReport]) -> None:
         },
         right=("steps", "examples", "first_loss", "best_loss", "examples_per_s"),
     )
+    names = {
+        "min_ade_1": "minADE1 at 3 s [m]",
+        "min_ade_6": "minADE6 at 3 s [m]",
+        "displacement": "probe: place after 3 s [m]",
+        "kind": "probe: kind [%]",
+    }
+    scale = dict.fromkeys(names, 1.0) | {"kind": 100.0}
+    print_table(
+        [
+            {"name": row["name"]} | {test: _say(row[test], scale[test]) for test in names}
+            for row in rows
+        ],
+        {"name": "objective", **names},
+        title="On held-out places, frozen; 95 % over logs",
+        right=tuple(names),
+    )
+
+
+def _test(
+    reports: dict[str, PretrainReport], plans: dict[str, PretrainPlan]
+) -> Sequence[ComparedRow]:
+    """Return how the models do at the same tests, on what all were trained on or held out."""
+    from kerbstone.world.comparing import compare_objectives
+    from kerbstone.world.training import Split, read_model
+
+    splits = [plan.split for plan in plans.values()]
+    trained, held_out = (
+        [set(split.train) for split in splits],
+        [set(split.held_out) for split in splits],
+    )
+    split = Split(
+        tuple(scene for scene in splits[0].train if all(scene in each for each in trained)),
+        tuple(scene for scene in splits[0].held_out if all(scene in each for each in held_out)),
+        splits[0].places,
+    )
+    models = {goal: read_model(report.path)[0] for goal, report in reports.items()}
+    store = next(iter(plans.values())).store
+    with show_progress("comparing", unit="models") as progress:
+        progress.start(len(models))
+        return compare_objectives(models, store, split, on_result=progress.advance)
+
+
+def _say(interval: dict[str, Any], scale: float) -> str:
+    """Return a figure with its interval, as a table shows it."""
+    value, *ends = (interval[name] for name in ("value", "low", "high"))
+    if value is None:
+        return "–"
+    told = f"{scale * value:.3g}"
+    if None in ends:
+        return told
+    return f"{told} ({scale * ends[0]:.3g} to {scale * ends[1]:.3g})"
 
 
 def _row(report: PretrainReport) -> dict[str, Any]:

@@ -164,8 +164,7 @@ def _end_velocities(position: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray
         change = (position[:, reach:] - position[:, :-reach]) / (reach * STEP)
         leaving[:, reach:][unbroken] = change[unbroken]
         arriving[:, :-reach][unbroken] = change[unbroken]
-    # Within a track one side knows what the other does not.
-    return np.where(np.isfinite(leaving), leaving, np.nan), arriving
+    return leaving, arriving
 
 
 def _hermite(

@@ -47,7 +47,10 @@ class Mask:
         """Return the mask that hides what either hides."""
         return Mask(
             self.states | other.states,
-            (self.places | other.places) & (self.states | other.states),
+            # What is hidden whole by one is not left in part by the other.
+            (self.places | ~self.states)
+            & (other.places | ~other.states)
+            & (self.states | other.states),
             self.types | other.types,
             self.lights | other.lights,
         )
@@ -82,6 +85,13 @@ class Forecast:
             first = int(rng.integers(least, max(window.patches - least, least) + 1))
         else:
             first = round(self.after / PATCH)
+            if not 0 < first < window.patches:
+                raise InputError(
+                    "value",
+                    "a forecast leaves nothing to see, or to tell",
+                    where=f"scene {window.scene}",
+                    why=f"after {self.after:g} s of a window of {window.patches * PATCH:g} s",
+                )
         future = np.arange(window.patches) >= first
         states = np.broadcast_to(future, (len(window), window.patches)).copy()
         return replace(Mask.nothing(window), states=states, lights=future)
@@ -207,7 +217,15 @@ class Counterfactual:
         position[row, first:] = self.position
         heading[row, first:] = self.heading
         valid[row, first:] = True
-        return replace(window, position=position, heading=heading, valid=valid)
+        # The heading that is given counts, not one derived from the way.
+        derived = window.is_heading_derived & (np.arange(len(window)) != row)
+        return replace(
+            window,
+            position=position,
+            heading=heading,
+            valid=valid,
+            is_heading_derived=derived,
+        )
 
     def __call__(self, window: Window, rng: np.random.Generator) -> Mask:
         """Return a mask for a window that `edit` returned."""

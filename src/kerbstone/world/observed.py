@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool
 
+from kerbstone.errors import InputError
 from kerbstone.scene import Kind, SignalState, derive_heading
 from kerbstone.world.masks import Mask
 from kerbstone.world.windows import STEPS_PER_PATCH, Window
@@ -51,10 +52,25 @@ def hide(window: Window, mask: Mask) -> Observed:
     Args:
         window: The window.
         mask: What to hide of it.
+
+    Raises:
+        InputError: The mask is none of this window.
     """
     shape = window.valid.shape
+    if mask.states.shape != (shape[0], window.patches):
+        raise InputError(
+            "shape",
+            "a mask does not fit its window",
+            where=f"scene {window.scene}",
+            why=f"{mask.states.shape}, expected {(shape[0], window.patches)}",
+        )
     hidden = np.repeat(mask.states, STEPS_PER_PATCH, axis=1)
-    valid = window.valid & ~(hidden & ~_shown_places(window, mask))
+    shown = _shown_places(window, mask)
+    valid = window.valid & ~(hidden & ~shown)
+    if window.sources is not None:
+        # What was interpolated from a hidden sample is hidden with it.
+        lost = hidden & ~valid
+        valid &= ~(lost[:, window.sources[0]] | lost[:, window.sources[1]]) | shown
     position = np.where(valid[..., None], window.position, np.nan)
     heading = np.where(valid, window.heading, np.nan)
     derived = window.is_heading_derived

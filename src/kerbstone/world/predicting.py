@@ -104,7 +104,7 @@ def fit_limits(observed: Observed) -> Limits:
     return Limits(
         agents=agents,
         patches=observed.window.patches,
-        pieces=max(6 * agents, 384),
+        pieces=24 * agents,
         lights=max(agents // 2, 32),
     )
 

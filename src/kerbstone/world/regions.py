@@ -14,7 +14,7 @@ References:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,10 +45,12 @@ class Regions:
     Args:
         model: Version of the model.
         levels: The level for each of `SHARES`, by the name of a class of cells.
+        scenes: Ids of the scenes that they were read off from.
     """
 
     model: str
     levels: Mapping[str, Float64[np.ndarray, " share"]]
+    scenes: tuple[str, ...] = ()
 
     def level(
         self,
@@ -64,10 +66,10 @@ class Regions:
             is_between: Whether steps before and after are seen.
 
         Raises:
-            InputError: The share is none between 0 and 1.
+            InputError: The share is none between 0.01 and 0.99.
         """
-        if not 0 < share < 1:
-            raise InputError("value", "a share lies between 0 and 1", why=f"found {share}")
+        if not SHARES[0] <= share <= SHARES[-1]:
+            raise InputError("value", "a share lies between 0.01 and 0.99", why=f"found {share}")
         found = np.full(away.shape, np.interp(share, SHARES, self.levels[_ALL]))
         names = _name(away, is_between)
         for name in np.unique(names):
@@ -82,6 +84,7 @@ def fit_regions(
     is_between: Bool[np.ndarray, " cell"],
     *,
     model: str,
+    scenes: Sequence[str] = (),
 ) -> Regions:
     """Return at which level regions hold which share, by cells that were not trained on.
 
@@ -91,6 +94,7 @@ def fit_regions(
         away: Time to the nearest step that is seen [s].
         is_between: Whether steps before and after are seen.
         model: Version of the model.
+        scenes: Ids of the scenes that the cells are of.
 
     Raises:
         InputError: No cell counts.
@@ -104,7 +108,7 @@ def fit_regions(
         own = level[names == name]
         if len(own) >= _ENOUGH:
             levels[str(name)] = _quantiles(own)
-    return Regions(model, levels)
+    return Regions(model, levels, tuple(scenes))
 
 
 def write_regions(regions: Regions, folder: Path | str) -> None:
@@ -115,7 +119,8 @@ def write_regions(regions: Regions, folder: Path | str) -> None:
     """
     file = Path(folder) / FILE
     levels = {name: values.round(6).tolist() for name, values in sorted(regions.levels.items())}
-    text = json.dumps({"regions": _LAYOUT, "model": regions.model, "levels": levels})
+    told = {"regions": _LAYOUT, "model": regions.model, "scenes": list(regions.scenes)}
+    text = json.dumps(told | {"levels": levels})
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -153,6 +158,9 @@ def _check(read: Any, file: Path) -> Regions:
     model, levels = read.get("model"), read.get("levels")
     if not isinstance(model, str) or not isinstance(levels, dict) or _ALL not in levels:
         raise _wrong(file, "something is missing")
+    scenes = read.get("scenes", [])
+    if not isinstance(scenes, list) or not all(isinstance(name, str) for name in scenes):
+        raise _wrong(file, "the scenes are none")
     arrays = {}
     for name, values in levels.items():
         is_list = isinstance(values, list) and len(values) == len(SHARES)
@@ -161,7 +169,7 @@ def _check(read: Any, file: Path) -> Regions:
         arrays[name] = np.array(values, np.float64)
         if (np.diff(arrays[name]) < 0).any():
             raise _wrong(file, f"the levels of {name!r} fall")
-    return Regions(model, arrays)
+    return Regions(model, arrays, tuple(scenes))
 
 
 def _quantiles(level: np.ndarray) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -52,7 +54,8 @@ class RoadPieces:
         return len(self.pose)
 
 
-_cache: OrderedDict[tuple, RoadPieces] = OrderedDict()
+_of_map: WeakKeyDictionary[Map, RoadPieces] = WeakKeyDictionary()
+_cache: OrderedDict[bytes, RoadPieces] = OrderedDict()
 _lock = Lock()
 
 
@@ -66,18 +69,35 @@ def road_pieces(road: Map | None) -> RoadPieces:
         return _NONE
     if not len(road):
         return _NONE
-    # A map that was moved as a whole may have kept its id.
-    key = (road.id, len(road), *road.bounds)
+    with _lock:
+        known = _of_map.get(road)
+    if known is not None:
+        return known
+    key = _digest(road)
     with _lock:
         if key in _cache:
             _cache.move_to_end(key)
-            return _cache[key]
-    pieces = _cut(road)
     with _lock:
-        _cache[key] = pieces
+        pieces = _cache.get(key)
+    pieces = pieces or _cut(road)
+    with _lock:
+        _of_map[road] = _cache[key] = pieces
         while len(_cache) > _KEPT:
             _cache.popitem(last=False)
     return pieces
+
+
+def _digest(road: Map) -> bytes:
+    """Return a mark of all that pieces are told of: scenes may hold the same map as two objects."""
+    digest = hashlib.blake2b(digest_size=16)
+    lanes = road.lanes
+    for array in (
+        *(road.kind, road.marking, road.points, road.offsets),
+        *(lanes.kind, lanes.centre, lanes.left_boundary, lanes.right_boundary, lanes.left),
+        *(lanes.right, lanes.next_offsets, lanes.width, lanes.speed_limit, lanes.in_intersection),
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.digest()
 
 
 def _cut(road: Map) -> RoadPieces:

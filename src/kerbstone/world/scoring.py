@@ -101,9 +101,11 @@ def _score_steady(error: np.ndarray, speed: np.ndarray) -> np.ndarray:
             continue
         counts = np.isfinite(part).sum(axis=(0, 2))
         pooled = part if counts.min() >= _LEAST_COUNT else size.reshape(-1, *size.shape[2:])
-        with np.errstate(all="ignore"):
-            middle = np.nanmedian(np.where(np.isfinite(pooled), pooled, np.nan), axis=(0, 2))
-        scale = np.maximum(np.nan_to_num(middle) / np.log(2.0), _LEAST_SCALE)[:, None]
+        by_step = np.moveaxis(pooled, 1, 0).reshape(pooled.shape[1], -1)
+        middle = np.zeros(len(by_step))
+        some = np.isfinite(by_step).any(axis=1)
+        middle[some] = np.nanmedian(by_step[some], axis=1)
+        scale = np.maximum(middle / np.log(2.0), _LEAST_SCALE)[:, None]
         density = (part / scale + np.log(2.0 * scale)).sum(axis=-1)
         valid = np.isfinite(density)
         total = np.where(valid, density, 0.0).sum(axis=-1)

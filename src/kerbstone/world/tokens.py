@@ -66,7 +66,7 @@ class Limits:
 
     agents: int = 32
     patches: int = 22
-    pieces: int = 384
+    pieces: int = 768
     lights: int = 32
     near_agents: int = 6
     near_pieces: int = 12
@@ -101,6 +101,7 @@ class Targets(NamedTuple):
     offset: Float32[Any, "*batch agent patch step 2"]
     turn: Float32[Any, "*batch agent patch step"]
     valid: Bool[Any, "*batch agent patch step"]
+    is_recorded: Bool[Any, "*batch agent patch step"]
     kind: Int32[Any, "*batch agent"]
     is_kind_asked: Bool[Any, "*batch agent"]
 
@@ -202,11 +203,13 @@ def make_example(
     offset = turn_vectors(apart, -axis) / anchors.unit.reshape(shape)[..., None]
     asked = truth.valid.reshape(shape) & frame.observed.hidden[..., None]
     turn = angle_difference(truth.heading.reshape(shape), axis)
+    recorded = np.ones(window.steps, bool) if truth.is_recorded is None else truth.is_recorded
     asked_kind = frame.observed.is_type_hidden & (truth.kind != Kind.UNKNOWN)
     targets = Targets(
         offset=np.where(asked[..., None], offset, 0.0),
         turn=np.where(asked & np.isfinite(turn), turn, np.nan),
         valid=asked,
+        is_recorded=np.broadcast_to(recorded.reshape(shape[1:]), shape),
         kind=truth.kind.astype(np.int32),
         is_kind_asked=asked_kind,
     )
@@ -292,7 +295,7 @@ def _tell_types(observed: Observed) -> np.ndarray:
     values[:, len(Kind) + 2 : len(Kind) + 4] = np.where(
         size[:, None], window.size[:, :2] / _LARGE, 0.0
     )
-    if window.ego is not None:
+    if window.ego is not None and not hidden[window.ego]:
         values[window.ego, len(Kind) + 4] = 1.0
     return values
 

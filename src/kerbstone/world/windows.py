@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 
 from kerbstone.errors import InputError
 from kerbstone.scene import Agents, Map, Scene, angle_difference, derive_heading, wrap_angle
@@ -23,6 +23,7 @@ PATCHES = 22
 _FARTHEST_SAMPLE = 0.6
 """Samples that lie further apart are a gap; nothing is interpolated between them [s]."""
 _SAME_HEADING = 1e-6
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,10 @@ class Window:
         light_heading: Direction of the lane that it controls [rad]; NaN where not known.
         light_state: `SignalState` of each.
         ego: Row of the recording car, or None.
+        is_recorded: Which steps lie within the record, so that who is not there was away; None
+            for all.
+        sources: First and last step that the samples behind each step lie at, where the scene was
+            interpolated: a step tells of both; None where it was not.
     """
 
     scene: str
@@ -63,6 +68,8 @@ class Window:
     light_heading: Float64[np.ndarray, " light"]
     light_state: UInt8[np.ndarray, "light step"]
     ego: int | None
+    is_recorded: Bool[np.ndarray, " step"] | None = None
+    sources: Int64[np.ndarray, "2 step"] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -151,6 +158,8 @@ def cut_window(scene: Scene, start: float, patches: int = PATCHES) -> Window:
         light_heading=_head_lights(scene),
         light_state=state.astype(np.uint8),
         ego=int(ego[0]) if len(ego) else None,
+        is_recorded=sample.inside,
+        sources=sample.sources(start - first * dt),
     )
 
 
@@ -162,6 +171,7 @@ class _Samples:
     after: np.ndarray
     share: np.ndarray
     inside: np.ndarray
+    dt: float
 
     @classmethod
     def at(cls, times: np.ndarray, dt: float, count: int) -> _Samples:
@@ -175,7 +185,15 @@ class _Samples:
         share = place - before
         after = np.where(share > 0, np.minimum(before + 1, count - 1), before)
         apart = (after > before) & (dt > _FARTHEST_SAMPLE)
-        return cls(before, after, share, inside & ~apart)
+        return cls(before, after, share, inside & ~apart, dt)
+
+    def sources(self, start: float) -> np.ndarray | None:
+        """Return at which steps of the window the samples behind each step lie; see `Window`."""
+        if not (self.after > self.before).any():
+            return None
+        places = (np.stack([self.before, self.after]) * self.dt - start) / STEP
+        steps = np.stack([np.floor(places[0] + 1e-6), np.ceil(places[1] - 1e-6)])
+        return np.clip(steps, 0, len(self.before) - 1).astype(np.int64)
 
     @property
     def near(self) -> np.ndarray:
@@ -194,12 +212,21 @@ class _Samples:
 
 
 def _find_derived(agents: Agents) -> np.ndarray:
-    """Return whose heading is no more than the direction of their motion."""
+    """Return whose heading is no more than the direction of their motion.
+
+    A format derives those of a kind or measures them. One who drives straight on has the direction
+    of motion anyway; so it is derived where it is that of nearly all of a kind.
+    """
     derived = derive_heading(agents.centre, agents.valid)
     known = agents.valid & np.isfinite(agents.heading)
     same = np.abs(angle_difference(derived, agents.heading)) < _SAME_HEADING
     # The ends of a stretch see less of the motion than the whole log did.
-    return (known & same).sum(axis=1) > known.sum(axis=1) // 2
+    own = (known & same).sum(axis=1) > known.sum(axis=1) // 2
+    derives = np.zeros(len(agents), bool)
+    for kind in np.unique(agents.kind):
+        like = (agents.kind == kind) & known.any(axis=1)
+        derives[agents.kind == kind] = own[like].sum() > _NEARLY_ALL * like.sum()
+    return derives
 
 
 def _head_lights(scene: Scene) -> np.ndarray:
@@ -210,7 +237,7 @@ def _head_lights(scene: Scene) -> np.ndarray:
     if scene.map is None:
         return heading
     for row, lane in enumerate(scene.signals.lane):
-        if lane >= 0:
+        if lane >= 0 and scene.map.lanes.centre[lane] >= 0:
             line = scene.map.centre_line(int(lane))[:, :2]
             near = np.abs(line - scene.signals.stop_point[row, :2]).sum(axis=1).argmin()
             near = min(int(near), len(line) - 2)

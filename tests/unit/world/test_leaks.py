@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kerbstone.scene import derive_heading
+from kerbstone.scene import Clock, Scene, derive_heading
 from kerbstone.world.masks import Forecast, HideKind, Infill, Scatter, Together, WholeAgent
 from kerbstone.world.objectives.focus import draw_focus
+from kerbstone.world.objectives.following import make_following
 from kerbstone.world.observed import hide
 from kerbstone.world.tokens import Limits, make_example, tokenise
-from kerbstone.world.windows import STEPS_PER_PATCH
+from kerbstone.world.windows import STEPS_PER_PATCH, cut_window
 
 FAMILIES = {
     "forecast": Forecast(3.0),
@@ -113,3 +114,66 @@ def test_an_infilled_stretch_is_not_told_as_seen(window):
     assert (tokens.state[:count][hidden] == 0).all()
     assert (tokens.flags[:count][hidden][:, 0] == 0).all()
     assert (tokens.flags[:count][hidden][:, 1] == 1).all()
+
+
+@pytest.mark.parametrize("start", [0.0, 0.3])
+def test_samples_that_are_hidden_leave_nothing_in_what_is_interpolated(crossing, start):
+    slow = every(crossing, 5)
+    cells = slow.agents.centre.copy()
+    cells[:, 7:] += 100.0  # from 3.5 s on
+    shifted = replace(slow, agents=replace(slow.agents, centre=cells))
+    windows = [cut_window(scene, start, 12) for scene in (slow, shifted)]
+    mask = Forecast(3.0)(windows[0], np.random.default_rng(0))
+    one, other = (hide(window, mask).window for window in windows)
+    np.testing.assert_array_equal(one.position, other.position)
+    assert one.valid[:, :26].any()
+    assert not one.valid[:, 31:].any()
+
+
+def test_steps_beyond_the_record_are_not_taken_for_absence(crossing):
+    window = cut_window(crossing, 4.0, 16)
+    example = make_example(window, Forecast(3.0)(window, np.random.default_rng(0)), LIMITS)
+    recorded = example.targets.is_recorded[0].ravel()
+    assert recorded[:40].all()
+    assert not recorded[40:].any()
+
+
+@pytest.mark.parametrize("is_derived", [False, True])
+def test_next_patches_are_predicted_from_nothing_later(window, is_derived):
+    window = replace(window, is_heading_derived=np.full(len(window), is_derived))
+    cut = 45
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        if int(np.random.default_rng(seed).integers(window.patches)) >= cut // STEPS_PER_PATCH:
+            continue  # whom it holds is chosen by more than what is compared
+        position = window.position.copy()
+        position[:, cut:] += rng.normal(0, 30, position[:, cut:].shape)
+        valid = window.valid.copy()
+        valid[:, cut:] &= rng.random(valid[:, cut:].shape) < 0.6
+        position[~valid] = np.nan
+        heading = np.where(valid, window.heading, np.nan)
+        other = replace(window, position=position, valid=valid, heading=heading)
+        found = [make_following(w, np.random.default_rng(seed), LIMITS) for w in (window, other)]
+        part = slice(0, cut // STEPS_PER_PATCH)
+        for name in ("state", "flags", "pose", "is_there"):
+            one, two = (getattr(each.tokens, name)[:, part] for each in found)
+            there = found[0].tokens.is_there[:, part]
+            np.testing.assert_array_equal(one[there], two[there], err_msg=name)
+
+
+def every(scene, stride):
+    """Return a scene with every so manieth step alone."""
+    agents, signals = scene.agents, scene.signals
+    cells = {
+        name: getattr(agents, name)[:, ::stride]
+        for name in ("centre", "heading", "velocity", "valid")
+    }
+    return Scene(
+        id=scene.id,
+        clock=Clock(scene.clock.start_ns, scene.clock.dt_ns * stride, cells["valid"].shape[1]),
+        agents=replace(agents, **cells),
+        ego=scene.ego,
+        source=scene.source,
+        map=scene.map,
+        signals=replace(signals, state=signals.state[:, ::stride]),
+    )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -118,3 +120,32 @@ def test_a_mask_of_nothing_leaves_the_window(window):
     left = hide(window, Mask.nothing(window)).window
     np.testing.assert_array_equal(left.position, window.position)
     np.testing.assert_array_equal(left.kind, window.kind)
+
+
+def test_what_one_hides_whole_the_other_does_not_leave_in_part(window):
+    for families in ((Forecast(3.0), WholeAgent(1.0)), (WholeAgent(1.0), Forecast(3.0))):
+        mask = Together(families)(window, RNG(0))
+        left = hide(window, mask).window.valid
+        assert not left[:, 30:].any()
+        assert (left.sum(axis=1) <= 1).all()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.2, 8.0, 30.0])
+def test_forecast_of_nothing_or_from_nothing_is_an_error(window, after):
+    with pytest.raises(InputError, match="nothing to see"):
+        Forecast(after)(window, RNG(0))
+
+
+def test_mask_of_another_window_is_an_error(window):
+    with pytest.raises(InputError, match="does not fit its window"):
+        hide(window, Mask.nothing(window.select([0, 1])))
+
+
+def test_heading_of_a_counterfactual_is_the_one_that_is_given(window):
+    steps = window.steps - 30
+    derived = replace(window, is_heading_derived=np.ones(len(window), bool))
+    position = window.position[0, 30:] + [3.0, 0.0]
+    family = Counterfactual("ego", position, np.full(steps, 1.234), after=3.0)
+    changed = family.edit(derived)
+    left = hide(changed, family(changed, RNG(0))).window
+    np.testing.assert_allclose(left.heading[0, 30:], 1.234)

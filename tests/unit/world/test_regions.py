@@ -36,10 +36,11 @@ def test_classes_with_few_cells_take_the_levels_of_all():
 
 
 def test_regions_come_back_from_their_file(tmp_path):
-    regions = fit_regions(*draw(0), model="m")
+    regions = fit_regions(*draw(0), model="m", scenes=["a", "b"])
     write_regions(regions, tmp_path)
     again = read_regions(tmp_path)
     assert again.model == "m"
+    assert again.scenes == ("a", "b")
     assert set(again.levels) == set(regions.levels)
     for name, values in regions.levels.items():
         np.testing.assert_allclose(again.levels[name], values, atol=1e-6)
@@ -77,5 +78,5 @@ def test_nothing_to_fit_and_impossible_shares_are_errors():
     with pytest.raises(InputError, match="no cell"):
         fit_regions(np.array([np.nan]), np.array([1.0]), np.array([True]), model="m")
     regions = fit_regions(*draw(0), model="m")
-    with pytest.raises(InputError, match="between 0 and 1"):
-        regions.level(1.0, np.array([1.0]), np.array([True]))
+    with pytest.raises(InputError, match="a share lies between"):
+        regions.level(0.999, np.array([1.0]), np.array([True]))

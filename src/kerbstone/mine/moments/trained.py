@@ -55,12 +55,20 @@ def load_model(path: str) -> SceneModel:
         path: Folder of the model.
 
     Raises:
-        InputError: There is none, or it is damaged.
+        InputError: There is none, it is damaged, or it was trained for something else.
     """
     # Only who asks a model waits for JAX.
     from kerbstone.world import read_model
 
-    network, _ = read_model(path)
+    network, header = read_model(path)
+    if header.get("objective") != "masked":
+        raise InputError(
+            "value",
+            "this model cannot be surprised",
+            where=path,
+            why=f"it was trained for {header.get('objective')!r:.40}, and is told nothing hidden",
+            remedy="train one with `kerbstone pretrain --objective masked`",
+        )
     return _Trained(network, version_of(path), read_calibration(path))
 
 

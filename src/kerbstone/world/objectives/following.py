@@ -10,17 +10,17 @@ References:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float64
 
 from kerbstone.scene import angle_difference
 from kerbstone.world.anchors import unit_beyond
 from kerbstone.world.batches import Sums, sum_losses
 from kerbstone.world.masks import HideKind
 from kerbstone.world.network import SceneModel
-from kerbstone.world.objectives.focus import draw_focus
 from kerbstone.world.objectives.masked import miss_kinds
 from kerbstone.world.objectives.modes import Modes, at_least_one, score_modes, weigh_parts
 from kerbstone.world.observed import hide
@@ -29,6 +29,8 @@ from kerbstone.world.windows import STEP, STEPS_PER_PATCH, Window
 
 AHEAD = STEP * np.arange(1, STEPS_PER_PATCH + 1)
 """Time of each step of a next patch, after the patch before it [s]."""
+_SHOWS = 0.5
+"""Shorter ways show no direction [m]."""
 _WEIGHTS = {"nll": 0.2, "distance": 2.0, "heading": 0.2, "kind": 0.2}
 
 
@@ -43,9 +45,9 @@ def make_following(window: Window, rng: np.random.Generator, limits: Limits) -> 
     """Return a window with the next patch of each patch; None where nothing follows."""
     if not len(window):
         return None
-    mask = HideKind()(window, rng)
-    observed = hide(window, mask)
-    tokens, frame = tokenise(observed, limits, focus=draw_focus(window, mask, rng))
+    window, focus = see_causally(window, rng, limits.agents)
+    observed = hide(window, HideKind()(window, rng))
+    tokens, frame = tokenise(observed, limits, focus=focus, keep_order=True)
     truth, anchors = window.select(frame.rows), frame.anchors
     shape = (len(frame.rows), window.patches, STEPS_PER_PATCH)
     last = slice(STEPS_PER_PATCH - 1, None, STEPS_PER_PATCH)
@@ -65,6 +67,7 @@ def make_following(window: Window, rng: np.random.Generator, limits: Limits) -> 
         offset=np.where(valid[..., None], offset, 0.0),
         turn=np.where(valid, turn, np.nan),
         valid=valid,
+        is_recorded=np.ones(shape, bool),
         kind=truth.kind.astype(np.int32),
         is_kind_asked=frame.observed.is_type_hidden & (truth.kind > 0),
     )
@@ -74,6 +77,63 @@ def make_following(window: Window, rng: np.random.Generator, limits: Limits) -> 
     padded = np.ones_like(tokens.unit)
     padded[: len(unit), : window.patches] = unit
     return Following(tokens._replace(unit=padded), pad(targets, limits))
+
+
+def see_causally(
+    window: Window, rng: np.random.Generator, most: int
+) -> tuple[Window, Float64[np.ndarray, " 2"]]:
+    """Return what of a window tells no patch of later ones, and where to look.
+
+    Who counts is chosen by what was there up to one patch, drawn by chance. A heading that was
+    derived from motion is that of the way so far; patches whose last step has no place or no
+    heading yet are left out, since those would come from later ones.
+
+    Args:
+        window: The window.
+        rng: Draws the patch, and the road user around whom it looks.
+        most: How many road users there is room for.
+    """
+    until = STEPS_PER_PATCH * (1 + int(rng.integers(window.patches)))
+    heading = np.where(
+        window.is_heading_derived[:, None], _head_back(window.position), window.heading
+    )
+    known = np.maximum.accumulate(
+        np.where(np.isfinite(heading), np.arange(window.steps), -1), axis=1
+    )
+    held = np.take_along_axis(heading, np.maximum(known, 0), axis=1)
+    heading = np.where((known >= 0) & window.valid, held, np.nan)
+    shape = (len(window), window.patches, STEPS_PER_PATCH)
+    is_whole = np.isfinite(heading).reshape(shape)[..., -1]
+    valid = window.valid & np.repeat(is_whole, STEPS_PER_PATCH, axis=1) & np.isfinite(heading)
+    so_far = valid[:, :until].any(axis=1)
+    if not so_far.any():
+        return window.select([]), np.zeros(2)
+    seen = np.where(valid[:, :until, None], window.position[:, :until], np.nan)
+    one = rng.choice(np.flatnonzero(so_far))
+    focus = seen[one, np.flatnonzero(valid[one, :until])[-1]]
+    away = np.full(len(window), np.inf)
+    away[so_far] = np.nanmin(np.hypot(*np.moveaxis(seen[so_far] - focus, -1, 0)), axis=1)
+    rows = np.argsort(away, kind="stable")[: min(most, int(so_far.sum()))]
+    causal = replace(
+        window,
+        position=np.where(valid[..., None], window.position, np.nan),
+        heading=np.where(valid, heading, np.nan),
+        valid=valid,
+        is_heading_derived=np.zeros(len(window), bool),
+    )
+    return causal.select(np.sort(rows)), focus
+
+
+def _head_back(position: Float64[np.ndarray, "agent step 2"]) -> np.ndarray:
+    """Return the direction of the way to each step, over the last half metre or a little more."""
+    heading = np.full(position.shape[:2], np.nan)
+    reach = 1
+    while reach < position.shape[1]:
+        way = position[:, reach:] - position[:, :-reach]
+        shows = (np.hypot(way[..., 0], way[..., 1]) >= _SHOWS) & np.isnan(heading[:, reach:])
+        heading[:, reach:][shows] = np.arctan2(way[..., 1], way[..., 0])[shows]
+        reach *= 2
+    return heading
 
 
 def following_loss(model: SceneModel, batch: Following) -> tuple[Float[Array, ""], Sums]:

@@ -43,7 +43,7 @@ def masked_loss(model: SceneModel, batch: Example) -> tuple[Float[Array, ""], Su
     targets = batch.targets
     users = at_least_one(targets.valid.any(axis=(2, 3)).sum())
     kinds = at_least_one(targets.is_kind_asked.sum())
-    cells = at_least_one(batch.tokens.is_hidden.sum() * targets.valid.shape[-1])
+    cells = at_least_one((batch.tokens.is_hidden[..., None] & targets.is_recorded).sum())
 
     def loss(model: SceneModel, sample: Example) -> tuple[Array, Sums]:
         tokens, targets = sample
@@ -96,7 +96,10 @@ def miss_kinds(
 
 
 def _miss_presence(predicted: Predicted, targets: Targets, is_hidden: Array) -> Array:
-    """Return the sum of the cross entropies of being there at hidden steps."""
+    """Return the sum of the cross entropies of being there at hidden steps.
+
+    Beyond the record nobody is known to be away.
+    """
     logit = predicted.presence
     loss = jax.nn.softplus(logit) - jnp.where(targets.valid, logit, 0.0)
-    return jnp.where(is_hidden[..., None], loss, 0.0).sum()
+    return jnp.where(is_hidden[..., None] & targets.is_recorded, loss, 0.0).sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kerbstone.errors import UsageError, suggest_name
 from kerbstone.store import Store
@@ -18,6 +18,9 @@ from kerbstone.world.training.pretraining import (
 )
 from kerbstone.world.training.progress import Progress
 from kerbstone.world.training.task import Task
+
+if TYPE_CHECKING:
+    from kerbstone.world.network import ModelConfig
 
 OBJECTIVES = ("masked", "next", "contrastive")
 
@@ -121,16 +124,29 @@ def name_task(objective: str, size: str) -> Task:
     Raises:
         UsageError: A name is not known.
     """
-    from kerbstone.world.network import SIZES, build_model
+    from kerbstone.world.network import SIZES
     from kerbstone.world.objectives import OBJECTIVES
-    from kerbstone.world.tokens import Limits
 
     for flag, name, known in (("objective", objective, OBJECTIVES), ("size", size, SIZES)):
         if name not in known:
             raise UsageError(
                 "usage", f"there is no {flag} {name!r}", remedy=suggest_name(name, known)
             )
-    config, goal, limits = SIZES[size], OBJECTIVES[objective], Limits()
+    return make_task(objective, SIZES[size])
+
+
+def make_task(objective: str, config: ModelConfig) -> Task:
+    """Return what is trained: a model of any size.
+
+    Args:
+        objective: "masked", "next" or "contrastive".
+        config: The model's size.
+    """
+    from kerbstone.world.network import build_model
+    from kerbstone.world.objectives import OBJECTIVES
+    from kerbstone.world.tokens import Limits
+
+    goal, limits = OBJECTIVES[objective], Limits()
     return Task(
         objective,
         config,

@@ -22,7 +22,7 @@ from kerbstone.world.training.examples import Order
 from kerbstone.world.training.loop import Surroundings, Training
 from kerbstone.world.training.model_file import write_model
 from kerbstone.world.training.progress import Progress, ProgressLog
-from kerbstone.world.training.splits import Listed, Split, split_store
+from kerbstone.world.training.splits import Listed, Split, split_store, thin_split
 from kerbstone.world.training.stream import Example, Examples, MakeExample
 from kerbstone.world.training.task import Task
 
@@ -112,6 +112,7 @@ def plan_training(
     seed: int = 0,
     where: str | None = None,
     held_out: Sequence[str] = (),
+    share: float = 1.0,
     config: PretrainConfig | None = None,
 ) -> PretrainPlan:
     """Return what `train_on_store` would do, and check that it can; nothing is written.
@@ -131,9 +132,13 @@ def plan_training(
         "held_out": sorted(set(held_out)) or None,
         "config": describe_config(config),
     }
+    if share != 1:
+        identity["share"] = share
     # As a checkpoint gives it back.
     folder = RunFolder(Path(out), json.loads(json.dumps(identity)))
     checkpoint = folder.latest()
+    if checkpoint is None:
+        _check_free(folder.path)
     versions = {name: store.versions()[name] for name in _TABLES}
     if checkpoint is not None:
         versions = checkpoint.facts.get("versions")
@@ -149,6 +154,7 @@ def plan_training(
         split = split_store(
             pinned, where, tuple(held_out) or config.held_out_share, seed=config.split_seed
         )
+        split = thin_split(split, share, seed=config.split_seed)
     except InputError as error:
         if checkpoint is None or checkpoint.facts.get("store") == store.uri:
             raise
@@ -167,6 +173,25 @@ def plan_training(
     return PretrainPlan(split, folder.with_facts(facts), checkpoint, pinned)
 
 
+def _check_free(out: Path) -> None:
+    """Check that a run may begin in a folder.
+
+    Raises:
+        UsageError: It is a file, or holds a model without the run that made it, which would be
+            overwritten.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError("usage", "--out is a file, not a folder", where=str(out))
+    if (out / MODEL).exists():
+        raise UsageError(
+            "usage",
+            "the folder holds a model whose checkpoints are not there",
+            where=str(out),
+            why="a new run would overwrite it",
+            remedy="name another folder with --out, or delete this one",
+        )
+
+
 def train_on_store(
     store: Store | str,
     out: Path | str,
@@ -176,6 +201,7 @@ def train_on_store(
     seed: int = 0,
     where: str | None = None,
     held_out: Sequence[str] = (),
+    share: float = 1.0,
     config: PretrainConfig | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
 ) -> PretrainReport:
@@ -192,6 +218,7 @@ def train_on_store(
         seed: Of the first weights, the order of examples, and all chance in them.
         where: An SQL condition on the scenes.
         held_out: Towns, or keys of logs, that are held out; a share of them if none.
+        share: Share of the other towns, or logs, that it learns from; see `thin_split`.
         config: How to train.
         on_progress: Called with each line of the log.
 
@@ -204,7 +231,15 @@ def train_on_store(
     writable = Store.open(store) if isinstance(store, str) else store
     config = config or PretrainConfig()
     plan = plan_training(
-        writable, out, task, budget, seed=seed, where=where, held_out=held_out, config=config
+        writable,
+        out,
+        task,
+        budget,
+        seed=seed,
+        where=where,
+        held_out=held_out,
+        share=share,
+        config=config,
     )
     model_path = plan.folder.path / MODEL
     if plan.checkpoint is not None and plan.checkpoint.position.ended and model_path.exists():

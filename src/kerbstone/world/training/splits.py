@@ -17,6 +17,8 @@ from kerbstone.store import Store
 
 _COLUMNS = ("id", "dataset", "town", "log_key", "fingerprint", "duration", "agents", "steps")
 _SIDE = re.compile(r"[-_ ](left|right)$")
+_FEW = 10
+"""Of fewer places no share is taken."""
 
 
 class Listed(NamedTuple):
@@ -161,6 +163,31 @@ def split_scenes(
         )
     check_apart(split)
     return split
+
+
+def thin_split(split: Split, share: float, *, seed: int = 0) -> Split:
+    """Return a split of which only some of the places are trained on; the same are held out.
+
+    They are chosen by a hash of their names, so that those of a smaller share are among those of a
+    larger one. Where the training side has fewer than ten places, logs are chosen instead.
+
+    Args:
+        split: The split.
+        share: Share of the places that are trained on; at least one is.
+        seed: Of the hash.
+
+    Raises:
+        InputError: The share is not above 0, or above 1.
+    """
+    if not 0 < share <= 1:
+        raise InputError("value", "a share of the scenes is out of range", why=f"{share:g}")
+    places = name_places([*split.train, *split.held_out])[: len(split.train)]
+    if len(set(places)) < _FEW:
+        places = [scene.log for scene in split.train]
+    ranked = sorted(set(places), key=lambda place: (_hash(place, seed), place))
+    kept = set(ranked[: max(round(share * len(ranked)), 1)])
+    train = [scene for scene, place in zip(split.train, places, strict=True) if place in kept]
+    return Split(tuple(train), split.held_out, split.places)
 
 
 def name_places(scenes: Iterable[Listed]) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import islice, zip_longest
 from pathlib import Path
-
-import numpy as np
 
 from kerbstone.errors import InputError
 from kerbstone.scene import Scene
@@ -40,7 +40,7 @@ def keep_calibrated(
         folder: The run's folder.
         store: The store, at the version of the run.
         held_out: The scenes that it was not trained on.
-        scenes: How many of them to look at, evenly over all.
+        scenes: How many of them to look at, evenly over data sets and towns.
         on_start: Called with that number.
         on_result: Called with 1 after each.
 
@@ -53,7 +53,7 @@ def keep_calibrated(
             return True
     except InputError:
         pass  # none, or a damaged one: it is made anew
-    chosen = np.unique(np.linspace(0, len(held_out) - 1, scenes).round().astype(int))
+    chosen = choose_evenly(held_out, scenes)
     on_start(len(chosen))
     from kerbstone.world.covering import cover_cells
     from kerbstone.world.embedding import embed_scene
@@ -62,7 +62,7 @@ def keep_calibrated(
     model, _ = read_model(folder)
 
     def beginnings() -> Iterator[Scene]:
-        for _, scene in store.read([held_out[place].id for place in chosen]):
+        for _, scene in store.read([scene.id for scene in chosen]):
             if not isinstance(scene, InputError):  # a damaged one is told of by the training
                 yield scene.window(0.0, min(_LONGEST, scene.clock.duration))
 
@@ -74,7 +74,8 @@ def keep_calibrated(
             model=version,
             on_result=on_result,
         )
-        regions = fit_regions(*cover_cells(model, beginnings()), model=version)
+        names = [scene.id for scene in chosen]
+        regions = fit_regions(*cover_cells(model, beginnings()), model=version, scenes=names)
     except InputError as error:
         if error.code != "empty":
             raise
@@ -82,3 +83,23 @@ def keep_calibrated(
     write_regions(regions, folder)
     write_calibration(calibration, folder)
     return True
+
+
+def choose_evenly(scenes: Sequence[Listed], count: int) -> list[Listed]:
+    """Return some of many scenes: in turn one of each data set, and of these of each town.
+
+    Args:
+        scenes: The scenes.
+        count: How many, at most. The longest of a town come first.
+    """
+    towns: dict[str, dict[str, list[Listed]]] = defaultdict(lambda: defaultdict(list))
+    for scene in sorted(scenes, key=lambda each: (-each.duration, each.id)):
+        towns[scene.dataset][scene.town].append(scene)
+    # In turn over the towns within each data set, then in turn over the data sets.
+    queues = [list(_in_turn(list(places.values()))) for _, places in sorted(towns.items())]
+    return list(islice(_in_turn(queues), count))
+
+
+def _in_turn(queues: Sequence[Sequence[Listed]]) -> Iterator[Listed]:
+    for round_ in zip_longest(*queues):
+        yield from (each for each in round_ if each is not None)

@@ -2,12 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from kerbstone.app import world_commands
 from kerbstone.app.cli import _guard
+from kerbstone.world.comparing import ComparedRow
+from kerbstone.world.metrics import Interval
 from kerbstone.world.training import named
 from training_toys import toy_task
 
@@ -15,6 +18,9 @@ from training_toys import toy_task
 @pytest.fixture
 def run(towns, tmp_path, monkeypatch):
     monkeypatch.setattr(named, "name_task", lambda *_: toy_task())
+    # A toy does not predict what could be usual.
+    usual = "kerbstone.world.training.usual.keep_calibrated"
+    monkeypatch.setattr(usual, lambda *_, **__: True)
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command("pretrain")(_guard(world_commands.pretrain))
@@ -55,12 +61,27 @@ def test_a_dry_run_shows_the_split_and_writes_nothing(run, tmp_path):
     assert "held out: There" in run("--dry-run").stdout
 
 
-def test_all_objectives_are_trained_with_one_budget_and_compared(run, tmp_path):
+def test_all_objectives_are_trained_with_one_budget_and_compared(run, tmp_path, monkeypatch):
+    asked = []
+
+    def compare(models, _, split, **__):
+        asked.append((list(models), split))
+        known, unknown = Interval(0.5, 0.4, 0.625, 3), Interval(np.nan, np.nan, np.nan, 0)
+        return [ComparedRow(name, unknown, known, known, known) for name in models]
+
+    monkeypatch.setattr("kerbstone.world.comparing.compare_objectives", compare)
+    monkeypatch.setattr("kerbstone.world.training.model_file.read_model", lambda _: (None, {}))
     result = run("--objective", "all", "--steps", "5", "--out", "all")
     assert result.exit_code == 0, result.output
     for goal in ("masked", "next", "contrastive"):
         assert (tmp_path / "all" / goal / "model.kst").exists()
-    assert len(result.stdout.strip().splitlines()) >= 5
+    assert "50 (40 to 62.5)" in result.stdout
+    (names, split) = asked[0]
+    assert names == ["masked", "next", "contrastive"]
+    assert [len(split.train), len(split.held_out), split.places] == [3, 1, ("There",)]
+    again = json.loads(run("--objective", "all", "--steps", "5", "--out", "all", "--json").stdout)
+    assert [row["steps"] for row in again["runs"]] == [5, 5, 5]
+    assert again["tests"][0]["min_ade_1"]["value"] is None
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_only_what_changes_the_weights_or_the_log_makes_a_run_another():
         "loaders",
         "ahead",
         "save_seconds",
+        "calibration_scenes",
     }
 
 
