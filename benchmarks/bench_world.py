@@ -101,7 +101,7 @@ def main() -> None:
         found = [
             *forecast_rows(model, cases, lessons, rng),
             *infill_rows(model, cases, lessons, rng),
-            *coverage_rows(model, cases, regions, rng),
+            *coverage_rows(model, cases, regions, members[0]["dataset"], rng),
         ]
         found = [{"domain": label, **row} for row in found]
         for kind in ("forecast", "infill", "coverage"):
@@ -254,7 +254,11 @@ def compare(
 
 
 def coverage_rows(
-    model: SceneModel, cases: Sequence[Case], regions: Regions, rng: np.random.Generator
+    model: SceneModel,
+    cases: Sequence[Case],
+    regions: Regions,
+    dataset: str,
+    rng: np.random.Generator,
 ) -> Iterator[dict]:
     """How many truths lie within regions, as claimed and as recalibrated."""
     steps = min(case.window.steps for case in cases)
@@ -275,7 +279,7 @@ def coverage_rows(
         for share in (0.5, 0.8, 0.95):
             row[f"claimed_{share:g}"] = coverage(levels, share)
             row[f"recalibrated_{share:g}"] = float(
-                (levels <= regions.level(share, times, sides)).mean()
+                (levels <= regions.level(share, times, sides, dataset)).mean()
             )
         yield row | {"cells": len(levels)}
 

@@ -28,11 +28,13 @@ class Cells(NamedTuple):
         level: Level of the smallest region that holds the truth.
         away: Time to the nearest step that is seen [s].
         is_between: Whether steps before and after are seen.
+        dataset: Data set of each.
     """
 
     level: Float64[np.ndarray, " cell"]
     away: Float64[np.ndarray, " cell"]
     is_between: Bool[np.ndarray, " cell"]
+    dataset: np.ndarray
 
 
 def cover_cells(
@@ -47,17 +49,18 @@ def cover_cells(
         seed: Of the masks.
     """
     rng = np.random.default_rng(seed)
-    found = [Cells(np.zeros(0), np.zeros(0), np.zeros(0, bool))]
-    truths: list[Window] = []
+    found = [Cells(np.zeros(0), np.zeros(0), np.zeros(0, bool), np.zeros(0, object))]
+    truths: list[tuple[Window, str]] = []
 
     def observed() -> Iterator[Observed]:
         for scene in scenes:
             for window, family in _cut(scene, windows):
-                truths.append(window)
+                truths.append((window, scene.source.dataset))
                 yield hide(window, family(window, rng))
 
     seen = list(observed())
-    for window, left, prediction in zip(truths, seen, predict_all(model, seen), strict=True):
+    said = predict_all(model, seen)
+    for (window, dataset), left, prediction in zip(truths, seen, said, strict=True):
         counted = prediction.asked & window.valid
         counted &= (np.arange(window.steps) % _EVERY) == (_EVERY - 1)
         if not counted.any():
@@ -66,7 +69,8 @@ def cover_cells(
         path = anchor(left)
         away = np.minimum(path.age, path.wait)
         between = np.isfinite(path.age) & np.isfinite(path.wait)
-        found.append(Cells(level[counted], away[counted], between[counted]))
+        names = np.full(counted.sum(), dataset, object)
+        found.append(Cells(level[counted], away[counted], between[counted], names))
     return Cells(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
 

@@ -2,8 +2,8 @@
 
 A mixture claims that its region at level q holds the truth with probability q. On held-out windows
 one sees which level truly holds it how often; so for a wanted share the region is drawn at the
-level that held it there, by how far away in time what is seen lies and by whether there is more of
-it on both sides. That holds on windows that are exchangeable with those; elsewhere it is a claim
+level that held it there, by the data set, by how far away in time what is seen lies and by whether
+there is more of it on both sides. That holds on windows that are exchangeable with those; elsewhere it is a claim
 again.
 
 References:
@@ -57,6 +57,7 @@ class Regions:
         share: float,
         away: Float64[np.ndarray, "*shape"],
         is_between: Bool[np.ndarray, "*shape"],
+        dataset: str = "",
     ) -> Float64[np.ndarray, "*shape"]:
         """Return the level whose regions hold a share of truths.
 
@@ -64,6 +65,7 @@ class Regions:
             share: The wanted share, such as 0.8.
             away: Time to the nearest step that is seen [s].
             is_between: Whether steps before and after are seen.
+            dataset: Name of the data set that the cells are of; "" for what holds over all.
 
         Raises:
             InputError: The share is none between 0.01 and 0.99.
@@ -73,8 +75,9 @@ class Regions:
         found = np.full(away.shape, np.interp(share, SHARES, self.levels[_ALL]))
         names = _name(away, is_between)
         for name in np.unique(names):
-            if name in self.levels:
-                found[names == name] = np.interp(share, SHARES, self.levels[name])
+            known = [key for key in (_join(dataset, name), str(name)) if key in self.levels]
+            if known:
+                found[names == name] = np.interp(share, SHARES, self.levels[known[0]])
         return found
 
 
@@ -82,6 +85,7 @@ def fit_regions(
     level: Float64[np.ndarray, " cell"],
     away: Float64[np.ndarray, " cell"],
     is_between: Bool[np.ndarray, " cell"],
+    dataset: Sequence[str] | np.ndarray,
     *,
     model: str,
     scenes: Sequence[str] = (),
@@ -93,6 +97,7 @@ def fit_regions(
             does not count.
         away: Time to the nearest step that is seen [s].
         is_between: Whether steps before and after are seen.
+        dataset: Data set of each cell.
         model: Version of the model.
         scenes: Ids of the scenes that the cells are of.
 
@@ -103,11 +108,15 @@ def fit_regions(
     if not known.any():
         raise InputError("empty", "no cell tells of regions: nobody is there where it is asked for")
     level, names = level[known], _name(away[known], is_between[known])
+    datasets = np.asarray(dataset, object)[known]
     levels = {_ALL: _quantiles(level)}
     for name in np.unique(names):
-        own = level[names == name]
-        if len(own) >= _ENOUGH:
-            levels[str(name)] = _quantiles(own)
+        for key, cells in [
+            (str(name), names == name),
+            *((_join(d, name), (names == name) & (datasets == d)) for d in sorted(set(datasets))),
+        ]:
+            if cells.sum() >= _ENOUGH:
+                levels[key] = _quantiles(level[cells])
     return Regions(model, levels, tuple(scenes))
 
 
@@ -176,6 +185,10 @@ def _quantiles(level: np.ndarray) -> np.ndarray:
     # As of split conformal prediction: of n cells, the k-th level holds k / (n + 1) of new ones.
     rank = np.ceil(SHARES * (len(level) + 1)).astype(int)
     return np.append(np.sort(level), 1.0)[np.minimum(rank, len(level) + 1) - 1]
+
+
+def _join(dataset: str, name: str) -> str:
+    return f"{dataset}/{name}"
 
 
 def _name(away: np.ndarray, is_between: np.ndarray) -> np.ndarray:
