@@ -72,7 +72,8 @@ def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--windows", type=int, default=150)
-    parser.add_argument("--lessons", type=int, default=600, help="windows that rules learn from")
+    parser.add_argument("--domain", action="append", help="only domains with this in their name")
+    parser.add_argument("--lessons", type=int, default=300, help="windows that rules learn from")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     store = Store.open(options.store)
@@ -91,7 +92,7 @@ def main() -> None:
         test = [scene for scene in members if scene["is_held_out"]]
         own = [s for s in scenes if s["is_learned"] and s["dataset"] == members[0]["dataset"]]
         train = own or [s for s in scenes if s["is_learned"]]
-        if not test:
+        if not test or not any(part in name for part in options.domain or [""]):
             continue
         is_new = not any(scene["is_learned"] for scene in members)
         label = f"{name} ({'new' if is_new else 'own'})"
