@@ -20,4 +20,4 @@ def window(crossing):
 
 @pytest.fixture(scope="session")
 def model():
-    return build_model(ModelConfig(width=32, heads=2, layers=2), key=jax.random.key(1))
+    return build_model(ModelConfig(width=32, heads=2, layers=1), key=jax.random.key(1))
