@@ -27,8 +27,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int
 
 from kerbstone.errors import InputError
-from kerbstone.scene import VEHICLES, Kind
-from kerbstone.world.baselines.tracks import Group
+from kerbstone.world.baselines.tracks import Group, group_of
 
 SPEEDS = (0.5, 5.0, 15.0)
 """Where one class of speeds ends and the next begins [m/s]."""
@@ -41,11 +40,6 @@ _ENOUGH = 200
 """A bin with fewer tells little of what is rare: a coarser one is asked."""
 _TAIL = 0.9
 _LEAST_SCALE = 1e-3
-
-_GROUP_OF = np.full(len(Kind), Group.OTHER, np.int64)
-_GROUP_OF[[*VEHICLES]] = Group.VEHICLE
-_GROUP_OF[[Kind.CYCLIST, Kind.RIDER]] = Group.CYCLIST
-_GROUP_OF[Kind.PEDESTRIAN] = Group.PEDESTRIAN
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +120,7 @@ class Calibration:
         self, excess: np.ndarray, kind: np.ndarray, speed: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Give where there is an excess, by the held-out ones that it is compared with."""
-        group = _GROUP_OF[kind]
+        group = group_of(kind)
         classes = np.where(np.isnan(speed), -1, np.digitize(np.nan_to_num(speed), SPEEDS))
         known = ~np.isnan(excess)
         for one in np.unique(group[known]).tolist():
@@ -175,7 +169,7 @@ def fit_calibration(
         )
     # What is kept as text is what is used.
     values = np.round(excess[known].astype(np.float64), 5)
-    group, pace = _GROUP_OF[kind[known]], speed[known]
+    group, pace = group_of(kind[known]), speed[known]
     classes = np.where(np.isnan(pace), -1, np.digitize(np.nan_to_num(pace), SPEEDS))
     bins = {ALL: np.ones(len(values), bool)}
     for one in np.unique(group).tolist():

@@ -11,9 +11,10 @@ from jaxtyping import Float64, Int64
 from kerbstone.errors import InputError
 from kerbstone.judge.generality.measures import Measure
 from kerbstone.judge.generality.outcomes import Outcome
-from kerbstone.judge.generality.probes import fit_probe, read_tokens
+from kerbstone.judge.generality.reading import read_tokens
 from kerbstone.judge.generality.sampling import Drawn, Sample
 from kerbstone.judge.generality.subjects import Bench, repeat_logs
+from kerbstone.world.probes import fit_probe
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 
 from kerbstone.errors import InputError
 from kerbstone.scene import VEHICLES, Kind
@@ -30,6 +30,11 @@ _GROUP_OF = np.full(len(Kind), Group.OTHER, np.int64)
 _GROUP_OF[[*VEHICLES]] = Group.VEHICLE
 _GROUP_OF[[Kind.CYCLIST, Kind.RIDER]] = Group.CYCLIST
 _GROUP_OF[Kind.PEDESTRIAN] = Group.PEDESTRIAN
+
+
+def group_of(kind: Shaped[np.ndarray, "*shape"]) -> Int64[np.ndarray, "*shape"]:
+    """Return the `Group` of each `Kind`."""
+    return _GROUP_OF[kind]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,7 @@ class Tracks:
     @property
     def group(self) -> Int64[np.ndarray, " agent"]:
         """`Group` of each road user."""
-        return _GROUP_OF[self.kind]
+        return group_of(self.kind)
 
     @property
     def place(self) -> np.ndarray:

@@ -11,7 +11,7 @@ from kerbstone.judge.generality.events import Event
 from kerbstone.judge.generality.kinds import KindTask
 from kerbstone.judge.generality.motion import ForecastTask
 from kerbstone.judge.generality.outcomes import make_row
-from kerbstone.judge.generality.probes import read_tokens
+from kerbstone.judge.generality.reading import read_tokens
 from kerbstone.judge.generality.retrieval import RetrievalTask, _chance, _recall
 from kerbstone.judge.generality.sampling import PATCHES, PRESENT, Drawn, Listed, Sample
 from kerbstone.judge.generality.subjects import Bench, Subject

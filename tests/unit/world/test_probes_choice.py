@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kerbstone.errors import InputError
-from kerbstone.judge.generality.probes import fit_probe
 from kerbstone.world.metrics import auroc
+from kerbstone.world.probes import fit_probe
 
 RNG = np.random.default_rng(0)
 LOG = np.repeat([f"l{i}" for i in range(10)], 40).astype(object)
