@@ -1,0 +1,216 @@
+"""Plans as differentiable functions of what they are made from."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from kerbstone.plan.problem import Horizon, Problem
+from kerbstone.plan.solver.bicycle import roll_out
+from kerbstone.plan.solver.curvature import curve, solve_system
+from kerbstone.plan.solver.interior import Barrier, Car, Iterate, advance, begin, expect
+from kerbstone.plan.solver.layout import lay_out
+from kerbstone.plan.solver.terms import Data, evaluate, least_room, sum_barriers
+from kerbstone.plan.vehicle import Vehicle
+
+_NEWTON_STEPS = 30
+
+
+class SmoothPlan(NamedTuple):
+    """A plan that has derivatives, in the world frame.
+
+    Args:
+        controls: Of each step, columns `ControlIndex`.
+        states: At each step, the start first, columns `StateIndex`.
+        cost: Expected over the modes, without the barrier.
+        residual: The largest derivative left of cost and barrier by a control; derivatives of the
+            plan are right only where it is small. It has no derivative itself.
+        strict: Whether the plan is inside all constraints; derivatives mean nothing where not.
+    """
+
+    controls: Float[Array, "batch mode step 2"]
+    states: Float[Array, "batch mode step_plus_1 6"]
+    cost: Float[Array, " batch"]
+    residual: Float[Array, " batch"]
+    strict: Bool[Array, " batch"]
+
+
+def settle(
+    problem: Problem,
+    controls: Float[Array, "batch mode step 2"],
+    *,
+    vehicle: Vehicle,
+    horizon: Horizon,
+    barrier: float = 1e-2,
+    iterations: int = 40,
+) -> SmoothPlan:
+    """Return the plan that controls settle to, as a function that has derivatives.
+
+    The plan minimises cost and log barrier, whose weight stays above zero so that the plan moves
+    smoothly with every prediction, cost, width of the road and start. Its derivatives are those
+    of the condition that it is a minimum (the implicit function theorem): one linear system with
+    the exact second derivative, solved by a Riccati sweep; nothing is unrolled. They are wrong
+    where the least change makes another plan the best, and one-sided where a term of the cost
+    begins to count (comfort, clearance).
+
+    It may be compiled, batched and differentiated like any function of JAX, in float32 or float64
+    as the problem is given.
+
+    Args:
+        problem: With one batch axis, near the origin if in float32. Derivatives are by all of its
+            numbers that are not integers.
+        controls: A plan to begin from, as of `plan`, strictly inside the constraints. The result
+            does not depend on them, but for which minimum they lead to: their derivative is zero.
+        vehicle: The car.
+        horizon: How far ahead.
+        barrier: Weight of the barrier.
+        iterations: At most so many, before a few of Newton's with the exact second derivative.
+
+    References:
+        Amos et al., Differentiable MPC for End-to-end Planning and Control, NeurIPS 2018.
+        Blondel et al., Efficient and Modular Implicit Differentiation, NeurIPS 2022.
+    """
+    numbers, rest = eqx.partition(jax.tree.map(jnp.asarray, problem), eqx.is_inexact_array)
+    fixed = _Fixed(Car(vehicle, horizon.dt), horizon.steps, barrier, iterations)
+    begun = jnp.transpose(jax.lax.stop_gradient(jnp.asarray(controls)), (2, 3, 1, 0))
+    found, parameter, strict = cast(
+        tuple[jax.Array, jax.Array, jax.Array], _settle(fixed, numbers, rest, begun)
+    )
+    parameter = jax.lax.stop_gradient(parameter)
+    data = _data(fixed, numbers, rest)
+    states = roll_out(data.start, found, vehicle, horizon.dt)
+    value = evaluate(states, found, data, parameter, vehicle, horizon.dt, jnp.ones((), found.dtype))
+    slope = jax.grad(partial(_rate, fixed, jax.lax.stop_gradient(data)))(
+        jax.lax.stop_gradient(found), parameter
+    )
+    slope = jnp.where(data.shared[:, None, None], slope.sum(2, keepdims=True), slope)
+    whole = jnp.concatenate([data.start[None], states])
+    return SmoothPlan(
+        jnp.transpose(found, (3, 2, 0, 1)),
+        jnp.transpose(whole, (3, 2, 0, 1)),
+        (data.probability * value.cost).sum(0),
+        jnp.abs(slope).max((0, 1, 2)),
+        strict,
+    )
+
+
+class _Fixed(NamedTuple):
+    """What is known when a plan is compiled."""
+
+    car: Car
+    steps: int
+    barrier: float
+    iterations: int
+
+
+def _data(fixed: _Fixed, numbers: Any, rest: Any) -> Data:
+    return lay_out(eqx.combine(numbers, rest), fixed.car.vehicle, fixed.steps)
+
+
+def _rate(fixed: _Fixed, data: Data, controls: jax.Array, parameter: jax.Array) -> jax.Array:
+    """Return cost and barrier of all plans together."""
+    one = jnp.ones((), controls.dtype)
+    car = fixed.car
+    states = roll_out(data.start, controls, car.vehicle, car.dt)
+    value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one)
+    low = jnp.full(data.start.shape[-1:], 1e-12, controls.dtype)
+    cost = (data.probability * value.cost).sum()
+    return cost + fixed.barrier * sum_barriers(value.rooms, low).sum()
+
+
+def _run(
+    fixed: _Fixed, numbers: Any, rest: Any, begun: jax.Array
+) -> tuple[jax.Array, jax.Array, Bool[Array, " batch"]]:
+    data = _data(fixed, numbers, rest)
+    one = jnp.ones((), begun.dtype)
+    barrier = Barrier(first=fixed.barrier, last=fixed.barrier, tolerance=0.0)
+    now = begin(begun, data, fixed.car, barrier, one)
+    now = jax.lax.fori_loop(
+        0, fixed.iterations, lambda _, now: advance(now, data, fixed.car, barrier, one), now
+    )
+    weight = jnp.full_like(now.barrier, fixed.barrier)
+    zero = jnp.zeros_like(weight)
+
+    def polish(carry: tuple[Iterate, jax.Array, jax.Array]) -> tuple[Iterate, jax.Array, jax.Array]:
+        now, firmness, count = carry
+        now, firmness = _polish(fixed, data, now, firmness, weight)
+        return now, firmness, count + 1
+
+    def go_on(carry: tuple[Iterate, jax.Array, jax.Array]) -> jax.Array:
+        return (carry[2] < _NEWTON_STEPS) & ~carry[0].done.all()
+
+    now = now._replace(done=~now.strict)
+    now, _, _ = jax.lax.while_loop(go_on, polish, (now, zero, jnp.zeros((), jnp.int32)))
+    return now.controls, now.parameter, now.strict
+
+
+def _polish(
+    fixed: _Fixed, data: Data, now: Iterate, firmness: jax.Array, weight: jax.Array
+) -> tuple[Iterate, jax.Array]:
+    """Return the plans after one step of Newton's, damped where it did not better the last."""
+    curvature = curve(now.states, now.controls, now.parameter, data, weight, fixed.car)
+    change = solve_system(curvature, -curvature.gradient, data.shared, firmness)
+    moved, then = _look(fixed, data, now, now.controls + change, weight)
+    _, was = _look(fixed, data, now, now.controls, weight)
+    # What rounding leaves of the best is no worse.
+    slack = 100 * jnp.finfo(was.dtype).eps * jnp.abs(was)
+    better = (moved.room > 0).all(0) & (then <= was + slack) & ~now.done
+    picked = jax.tree.map(lambda a, b: jnp.where(better, a, b), moved[:5], now[:5])
+    still = jnp.abs(change).max((0, 1, 2)) < jnp.sqrt(jnp.finfo(was.dtype).eps) * 1e-2
+    firmer = jnp.where(
+        better, jnp.where(firmness > 1e-4, firmness / 10, 0.0), jnp.maximum(10 * firmness, 1e-4)
+    )
+    fields = dict(zip(Iterate._fields, picked, strict=False))
+    return now._replace(**fields, done=now.done | (better & still)), firmer
+
+
+def _look(
+    fixed: _Fixed, data: Data, now: Iterate, controls: jax.Array, weight: jax.Array
+) -> tuple[Iterate, jax.Array]:
+    """Return plans with other controls nearby, and their cost and barrier."""
+    car, one = fixed.car, jnp.ones((), controls.dtype)
+    states = roll_out(data.start, controls, car.vehicle, car.dt)
+    value = evaluate(states, controls, data, now.parameter, car.vehicle, car.dt, one)
+    room = least_room(value.rooms)
+    moved = now._replace(
+        controls=controls, states=states, parameter=value.parameter, cost=value.cost, room=room
+    )
+    low = jnp.full_like(weight, 1e-12)
+    return moved, expect(value.cost, data) + weight * sum_barriers(value.rooms, low)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _settle(
+    fixed: _Fixed, numbers: Any, rest: Any, begun: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return _run(fixed, numbers, rest, begun)
+
+
+def _settle_forward(fixed: _Fixed, numbers: Any, rest: Any, begun: jax.Array) -> tuple[Any, Any]:
+    found = _run(fixed, numbers, rest, begun)
+    return found, (numbers, rest, *found[:2])
+
+
+def _settle_backward(fixed: _Fixed, saved: Any, cotangent: Any) -> tuple[Any, None, None]:
+    numbers, rest, controls, parameter = saved
+    data = _data(fixed, numbers, rest)
+    states = roll_out(data.start, controls, fixed.car.vehicle, fixed.car.dt)
+    weight = jnp.full(data.start.shape[-1:], fixed.barrier, controls.dtype)
+    curvature = curve(states, controls, parameter, data, weight, fixed.car)
+    change = solve_system(curvature, cotangent[0], data.shared)
+
+    def along(numbers: Any) -> jax.Array:
+        data = _data(fixed, numbers, rest)
+        rate = partial(_rate, fixed, data, parameter=parameter)
+        return jax.jvp(rate, (controls,), (change,))[1]
+
+    slopes = jax.grad(along)(numbers)
+    return jax.tree.map(jnp.negative, slopes), None, None
+
+
+_settle.defvjp(_settle_forward, _settle_backward)
