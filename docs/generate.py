@@ -31,6 +31,9 @@ ROOMS = (
     "label.affinity",
     "label.metrics",
     "label.review",
+    "plan",
+    "plan.shield",
+    "plan.falsification",
     "settings",
     "errors",
 )

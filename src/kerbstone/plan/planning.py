@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -38,14 +38,14 @@ class Effort:
         first: Iterations of every start.
         kept: How many of them go on.
         last: Iterations of those.
-        barrier: How each iteration goes.
+        barrier: How each iteration goes. Those that are kept always try a second step.
     """
 
     starts: tuple[Start, ...] = STARTS
-    first: int = 8
+    first: int = 10
     kept: int = 2
-    last: int = 16
-    barrier: Barrier = field(default_factory=Barrier)
+    last: int = 20
+    barrier: Barrier = field(default_factory=lambda: Barrier(second=False))
 
 
 # What is done for a plan that goes on from the last: three iterations of it and of braking.
@@ -184,7 +184,7 @@ def _solve(
             order = jnp.concatenate([order, order[:1]])
             kept += 1
         data = _take(rough, jnp.tile(jnp.arange(batch), kept))
-        now = _repeat(best, effort.last, data, car, effort.barrier, unit)
+        now = _repeat(best, effort.last, data, car, replace(effort.barrier, second=True), unit)
     found = now.controls.reshape(*now.controls.shape[:3], kept, batch).astype(given.dtype)
     # What was given stands as it is, so that no plan is worse than it.
     found = jnp.concatenate([found, given], axis=3)

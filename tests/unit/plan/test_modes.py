@@ -33,9 +33,7 @@ def test_who_brakes_follows_the_parabola_of_braking_and_then_stands():
 
 def test_who_brakes_keeps_to_its_lane_through_a_curve():
     line = way_through("west", "left")
-    scene = stage(
-        crossing_road(), [Track("turns", drive(line, start=80.0, speed=5.0))], ego=None
-    )
+    scene = stage(crossing_road(), [Track("turns", drive(line, start=80.0, speed=5.0))], ego=None)
     lanes, brakes = (predict_modes(scene, 0, HORIZON, {name: 1.0}) for name in ("lanes", "brake"))
     apart = np.hypot(*(brakes.mean[0, 0, :, None] - lanes.mean[0, 0, None]).T).min(axis=0)
     assert apart.max() < 0.4
@@ -101,7 +99,12 @@ def test_who_comes_into_the_lane_from_behind_is_trusted_from_then_on():
 
 @pytest.mark.parametrize(
     ("modes", "code"),
-    [({}, "empty"), ({"lane": 1.0}, "name"), ({"lanes": 0.0}, "value"), ({"lanes": np.nan}, "value")],
+    [
+        ({}, "empty"),
+        ({"lane": 1.0}, "name"),
+        ({"lanes": 0.0}, "value"),
+        ({"lanes": np.nan}, "value"),
+    ],
 )
 def test_modes_that_are_none_are_refused(modes, code):
     with pytest.raises(InputError) as caught:

@@ -2,5 +2,18 @@
 
 from kerbstone.app.playback.events import Curve, Event, Listed, Plot
 from kerbstone.app.playback.page import playback_page
+from kerbstone.app.playback.plans import Drive, Fact, Forecast, PlanDrawing, Plans, Reach
 
-__all__ = ["Curve", "Event", "Listed", "Plot", "playback_page"]
+__all__ = [
+    "Curve",
+    "Drive",
+    "Event",
+    "Fact",
+    "Forecast",
+    "Listed",
+    "PlanDrawing",
+    "Plans",
+    "Plot",
+    "Reach",
+    "playback_page",
+]

@@ -9,13 +9,14 @@ from jaxtyping import Bool, Float64
 
 from kerbstone.app.playback.codec import CM, TENTH_DEG, pack, quantise
 from kerbstone.app.playback.lights import pack_signals
+from kerbstone.app.playback.plans import Plans, pack_plans
 from kerbstone.app.playback.road import pack_road
 from kerbstone.scene import DrivingSide, Scene
 
 _SIDES = {DrivingSide.RIGHT: "right-hand", DrivingSide.LEFT: "left-hand"}
 
 
-def pack_scene(scene: Scene) -> dict[str, Any]:
+def pack_scene(scene: Scene, plans: Plans | None = None) -> dict[str, Any]:
     """Return a scene for the page, all positions relative to an origin near the agents.
 
     Agents that are never there, as a window of a scene has them, are left out.
@@ -44,6 +45,7 @@ def pack_scene(scene: Scene) -> dict[str, Any]:
         ),
         "road": pack_road(scene.map, positions, origin),
         "signals": pack_signals(scene.map, scene.signals, origin),
+        "plans": None if plans is None or not plans.drawings else pack_plans(plans, origin),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -13,6 +13,7 @@ from typing import Any
 
 from kerbstone.app.playback.events import Event, Listed, pack_events, pack_list
 from kerbstone.app.playback.packing import pack_scene
+from kerbstone.app.playback.plans import Plans
 from kerbstone.errors import InputError, suggest_name
 from kerbstone.formats.appearance import (
     EGO_COLOUR,
@@ -22,6 +23,9 @@ from kerbstone.formats.appearance import (
     css_colour,
 )
 from kerbstone.scene import Scene
+
+# What is on pages with plans only; it stands before the player.
+_PLAN_SCRIPTS = ("plan.js", "plan_panel.js")
 
 # The order matters: each uses what stands before it.
 _SCRIPTS = (
@@ -52,6 +56,7 @@ def playback_page(
     matches: Sequence[Listed] = (),
     listed_as: str = "Matches",
     offsets: Mapping[str, float] | None = None,
+    plans: Mapping[str, Plans] | None = None,
 ) -> str:
     """Return a page that plays scenes from above, whole and without network access.
 
@@ -72,15 +77,17 @@ def playback_page(
         listed_as: Heading of that list.
         offsets: By the id of a scene that is a stretch of a longer one, where in that it begins
             [s]: times are shown from the longer one's start.
+        plans: By the id of a scene, what is planned in it: it opens at its first plan.
 
     Raises:
-        InputError: There are no scenes, or events or matches name a scene or an agent that is not
-            there.
+        InputError: There are no scenes, or events, plans or matches name a scene or an agent that
+            is not there.
     """
     if not scenes:
         raise InputError("empty", "a page needs at least one scene")
-    events, offsets = events or {}, offsets or {}
+    events, offsets, plans = events or {}, offsets or {}, plans or {}
     _check_events(scenes, events)
+    _check_plans(scenes, plans)
     data = {
         "kinds": [
             {"name": kind.name.lower(), "colour": css_colour(colour), "size": USUAL_SIZE[kind]}
@@ -93,7 +100,7 @@ def playback_page(
         ],
         "scenes": [
             {
-                **pack_scene(scene),
+                **pack_scene(scene, plans.get(scene.id)),
                 "offset": offsets.get(scene.id, 0.0),
                 "events": pack_events(scene, events.get(scene.id, ())),
             }
@@ -102,9 +109,15 @@ def playback_page(
         "matches": pack_list(scenes, events, matches),
     }
     folder = files("kerbstone.app.playback")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    parts = [folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
-    script = "(() => {\n'use strict';\n" + "\n".join(parts) + "})();\n"
+
+    def read(names: Iterable[str]) -> str:
+        return "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+
+    style = read(("page.css", "plan.css") if plans else ("page.css",))
+    place = _SCRIPTS.index("player.js")
+    own = _PLAN_SCRIPTS if plans else ()
+    parts = read((*_SCRIPTS[:place], *own, *_SCRIPTS[place:]))
+    script = "(() => {\n'use strict';\n" + parts + "})();\n"
     return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         policy=_policy(style, script),
@@ -133,6 +146,17 @@ def _embed(data: Mapping[str, Any]) -> str:
     """Return JSON that cannot end the script element it stands in."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
+
+
+def _check_plans(scenes: Sequence[Scene], plans: Mapping[str, Plans]) -> None:
+    known = {scene.id for scene in scenes}
+    for scene_id in plans:
+        if scene_id not in known:
+            raise InputError(
+                "reference",
+                f"plans are given for scene {scene_id!r}, which is not on the page",
+                remedy=suggest_name(scene_id, known),
+            )
 
 
 def _check_events(scenes: Sequence[Scene], events: Mapping[str, Sequence[Event]]) -> None:

@@ -47,7 +47,9 @@ class Picture {
     if (scene.road.isEmpty || !layers.road) drawGrid(context, camera, colours);
     else scene.road.draw(context, camera, colours, layers);
     if (layers.lights) painter.drawLights(scene.lights, step);
+    app.plans?.draw(this);
     painter.draw(states);
+    app.plans?.drawOver(this);
     this.drawScale();
     byId('needle').style.transform = `rotate(${camera.up - Math.PI / 2}rad)`;
   }

@@ -26,6 +26,8 @@ class Player {
     this.panel = new Panel(this);
     this.traces = new Traces(this);
     this.matches = new Matches(this, data.matches);
+    // Only a page with plans has what draws them.
+    this.plans = typeof Plans === 'function' ? new Plans(this) : null;
   }
 
   get camera() {
@@ -59,6 +61,7 @@ class Player {
     this.panel.showScene();
     this.picture.resize();
     this.frame();
+    if (scene.plans) this.plans.frame();
     this.applyLink(link);
     this.isReady = true;
     this.refresh();
@@ -385,6 +388,7 @@ class Player {
     this.traces.show(this.event);
     this.traces.draw(step);
     this.matches.showCurrent();
+    this.plans?.show();
     if (!this.isPlaying) this.publish(step);
   }
 

@@ -3,16 +3,18 @@
 class Scene {
   static async open(record, kinds) {
     const scene = new Scene();
-    const [tracks, size, signals, road] = await Promise.all([
+    const [tracks, size, signals, road, plans] = await Promise.all([
       unpackAll(record.tracks),
       unpack(record.size),
       record.signals ? unpackAll(record.signals) : null,
       Road.open(record.road),
+      record.plans ? openPlans(record.plans) : null,
     ]);
     Object.assign(scene, {
       record,
       road,
       tracks,
+      plans,
       steps: record.steps,
       dt: record.dt,
       ego: record.ego,

@@ -38,7 +38,8 @@ class Barrier:
         relaxation: The room below which the barrier of a plan outside is a parabola, at first.
         relaxation_shrink: What it is multiplied by with each step.
         least_relaxation: Where it ends.
-        trials: The second length of step tried at each iteration, as part of the first.
+        shorter: What the length of a step is multiplied by where it was too long.
+        second: Whether the shorter step is tried in the same iteration.
         tolerance: The saving, as part of the cost, below which a plan is done.
     """
 
@@ -48,7 +49,8 @@ class Barrier:
     relaxation: float = 0.5
     relaxation_shrink: float = 0.5
     least_relaxation: float = 0.002
-    trials: float = 0.35
+    shorter: float = 0.35
+    second: bool = True
     tolerance: float = 1e-4
 
 
@@ -165,9 +167,16 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
         rating = jnp.where(allowed, rating, jnp.inf)
         return _Attempt(controls, states, value.parameter, value.cost, room, rating, pace)
 
-    long, short = attempt(now.pace), attempt(now.pace * barrier.trials)
-    best = _choose(short.rating < long.rating, short, long)
-    better = (best.rating <= was + 1e-6 * jnp.abs(was)) & ~now.done
+    slack = was + 1e-6 * jnp.abs(was)
+    best = attempt(now.pace)
+    if barrier.second:
+        # Only where some plan needs it: late iterations mostly do without.
+        best = jax.lax.cond(
+            ((best.rating <= slack) | now.done).all(),
+            lambda: best,
+            lambda: _shorten(best, attempt(now.pace * barrier.shorter)),
+        )
+    better = (best.rating <= slack) & ~now.done
     full = best.pace >= 0.99
     lower = better & full & now.strict
     ended = lower & (now.barrier <= barrier.last * 1.001)
@@ -186,7 +195,7 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
             now.relaxation,
         ),
         jnp.clip(jnp.where(better, now.firmness / 4, now.firmness * 4), _SOFTEST, _FIRMEST),
-        jnp.clip(jnp.where(better, best.pace * 2, now.pace * barrier.trials**2), _SLOWEST, 1.0),
+        jnp.clip(jnp.where(better, best.pace * 2, now.pace * barrier.shorter ** (2 if barrier.second else 1)), _SLOWEST, 1.0),
         now.strict | (better & (best.room > 0).all(0)),
         now.done | (ended & saved),
     )
@@ -259,6 +268,11 @@ class _Attempt(NamedTuple):
     room: Float[Array, "mode lane"]
     rating: Float[Array, " lane"]
     pace: Float[Array, " lane"]
+
+
+def _shorten(long: _Attempt, short: _Attempt) -> _Attempt:
+    """Return the better of two attempts."""
+    return _choose(short.rating < long.rating, short, long)
 
 
 def _choose(condition: Bool[Array, " lane"], first: Any, second: Any) -> Any:

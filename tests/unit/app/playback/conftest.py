@@ -33,6 +33,7 @@ def open_page(browser, tmp_path):
         matches=(),
         listed_as="Matches",
         offsets=None,
+        plans=None,
         **screen,
     ):
         text = playback_page(
@@ -43,6 +44,7 @@ def open_page(browser, tmp_path):
             matches=matches,
             listed_as=listed_as,
             offsets=offsets,
+            plans=plans,
         )
         return open_text(text, link, **screen)
 

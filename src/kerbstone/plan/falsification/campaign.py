@@ -1,0 +1,289 @@
+"""What is played in a chunk of episodes, and playing it: the same from the same seed and number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from kerbstone.errors import InputError, UsageError, suggest_name
+from kerbstone.plan.falsification import adversaries
+from kerbstone.plan.falsification.adversaries import WRITERS, Scripts, refine_scripts
+from kerbstone.plan.falsification.breaking import BREAKS, Break, ForgetfulShield
+from kerbstone.plan.falsification.episodes import Instant, Outcome, Parts, begin_outcome, play
+from kerbstone.plan.falsification.families import FAMILIES, Stage, set_stage
+from kerbstone.plan.falsification.imperfections import draw_imperfections, see
+from kerbstone.plan.falsification.motion import body_centre
+from kerbstone.plan.falsification.planners import PLANNERS
+from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.shield.ledger import Ledger
+from kerbstone.plan.shield.surroundings import Surroundings
+from kerbstone.plan.vehicle import Vehicle
+
+_TRIES = 25
+"""Episodes of each start in a round of search."""
+_ROUNDS = 4
+_SEARCHES_EVERY = 4
+"""One in so many chunks searches, in each family in turn, where search is among the adversaries."""
+_CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What is played.
+
+    Args:
+        seed: Of everything that is drawn.
+        size: Starts that are drawn for a chunk.
+        duration: Of an episode [s].
+        families: Names in `FAMILIES`, one for each chunk in turn.
+        adversaries: Names in `WRITERS`; "search" takes whole chunks, the others are mixed.
+        planners: Names in `PLANNERS`, mixed.
+        is_crowded: Whether 4 to 10 others are on stage instead of one or two.
+        breaks: The assumption that is broken on purpose, a key of `BREAKS`; "" breaks none.
+        assumptions: What the shield assumes.
+        vehicle: Ego.
+
+    Raises:
+        InputError: A name is not known, or a number is not above zero.
+    """
+
+    seed: int = 0
+    size: int = _CHUNK
+    duration: float = 7.0
+    families: tuple[str, ...] = tuple(FAMILIES)
+    adversaries: tuple[str, ...] = adversaries.HOSTILE
+    planners: tuple[str, ...] = tuple(PLANNERS)
+    is_crowded: bool = False
+    breaks: str = ""
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    vehicle: Vehicle = field(default_factory=Vehicle)
+
+    def __post_init__(self) -> None:
+        for names, known in (
+            (self.families, FAMILIES),
+            (self.adversaries, WRITERS),
+            (self.planners, PLANNERS),
+            ((self.breaks,) if self.breaks else ("",), {"": None, **BREAKS}),
+        ):
+            for name in names or ("nothing",):
+                if name not in known:
+                    raise InputError(
+                        "name", f"there is no {name!r} to falsify with",
+                        remedy=suggest_name(name, known),
+                    )  # fmt: skip
+        if self.size < 1 or not self.duration > 0.0:
+            raise InputError(
+                "value",
+                "a campaign needs starts and time",
+                why=f"size = {self.size}, duration = {self.duration:g}",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """A chunk that was played; one that searches has several rounds.
+
+    Args:
+        chunk: Its number.
+        family: Of all its episodes.
+        drawn: How many starts were drawn.
+        planner: Name of each episode's planner.
+        adversary: Name of each episode's adversary.
+        kind: Of whom ego touched; -1 where nobody.
+        outcome: How each episode went.
+    """
+
+    chunk: int
+    family: str
+    drawn: int
+    planner: np.ndarray
+    adversary: np.ndarray
+    kind: Int64[np.ndarray, " episode"]
+    outcome: Outcome
+
+
+@dataclass(eq=False)
+class Recorder:
+    """Keeps what happens in one episode.
+
+    Args:
+        row: The episode's place in its chunk.
+        instants: Its steps, so far.
+    """
+
+    row: int
+    instants: list[Instant] = field(default_factory=list)
+
+
+def play_chunk(campaign: Campaign, chunk: int, *, recorder: Recorder | None = None) -> Played:
+    """Play a chunk; if ego caused a collision, play it again with a ledger.
+
+    Args:
+        campaign: What is played.
+        chunk: Number of the chunk.
+        recorder: Keeps one episode, if given.
+    """
+    played = _play_rounds(campaign, chunk, keeps_ledger=bool(campaign.breaks), recorder=recorder)
+    if played.outcome.caused.any() and not campaign.breaks:
+        played = _play_rounds(campaign, chunk, keeps_ledger=True, recorder=None)
+    return played
+
+
+def _play_rounds(
+    campaign: Campaign, chunk: int, *, keeps_ledger: bool, recorder: Recorder | None
+) -> Played:
+    rng = np.random.default_rng([campaign.seed, chunk])
+    broken = BREAKS[campaign.breaks] if campaign.breaks else Break()
+    truth, assumed = broken.truth(campaign.assumptions), broken.assumed(campaign.assumptions)
+    families, round_of = campaign.families, chunk // len(campaign.families)
+    family = (
+        broken.families[chunk % len(broken.families)]
+        if broken.families
+        else (families[chunk % len(families)])
+    )
+    mixed = tuple(name for name in campaign.adversaries if name != "search")
+    searches = "search" in campaign.adversaries and (
+        not mixed or (chunk + round_of) % _SEARCHES_EVERY == _SEARCHES_EVERY - 1
+    )
+    stage = set_stage(
+        family,
+        max(1, campaign.size // _TRIES) if searches else campaign.size,
+        rng=rng,
+        assumptions=truth,
+        vehicle=campaign.vehicle,
+        is_crowded=campaign.is_crowded,
+        keeps_clear=broken.is_forgetful,
+    )
+    drawn = len(stage)
+    imperfections = draw_imperfections(rng, stage.crowd)
+    names = np.array(("search",) if searches else mixed)
+    which = rng.integers(len(names), size=drawn)
+    gene = np.stack([WRITERS[name](rng, stage.crowd).gene for name in names])
+    parts = Parts(
+        rng.choice(np.array(campaign.planners), drawn),
+        names[which] == "aimed",
+        Scripts(gene[which, np.arange(drawn)]),
+        imperfections,
+        broken.is_free,
+    )
+    shown = see(
+        stage.crowd,
+        stage.blind,
+        body_centre(stage.ego, campaign.vehicle),
+        imperfections,
+        truth,
+        rng,
+    )
+    shield = ForgetfulShield(
+        stage.streets.road, vehicle=campaign.vehicle, assumptions=assumed,
+        forgets=broken.is_forgetful,
+    )  # fmt: skip
+    ready = shield.start(stage.ego, shown)
+    rows = np.flatnonzero(~ready if broken.is_unready else ready)
+    times = 1
+    if searches:
+        rows, times = np.repeat(rows, _TRIES), _ROUNDS
+    game = _Game(campaign, truth, stage.take(rows), shown.take(rows), shield, keeps_ledger)
+    parts, names = parts.take(rows), names[which[rows]]
+    if searches and len(rows):
+        parts = replace(parts, scripts=WRITERS["search"](rng, game.stage.crowd))
+    seed = int(rng.integers(2**63))
+    outcomes = []
+    for number in range(times):
+        outcomes.append(game.play(parts, seed, number, recorder))
+        if number + 1 < times and len(rows):
+            danger = _measure_danger(outcomes[-1])
+            parts = replace(parts, scripts=refine_scripts(rng, parts.scripts, danger, tries=_TRIES))
+    outcome = _join(outcomes)
+    agent = np.maximum(outcome.agent, 0)
+    kinds = np.tile(game.stage.crowd.kind, (times, 1))
+    kind = np.where(outcome.agent >= 0, np.take_along_axis(kinds, agent[:, None], axis=1)[:, 0], -1)
+    return Played(
+        chunk,
+        family,
+        drawn * (_TRIES * _ROUNDS if searches else 1),
+        np.tile(parts.planner, times),
+        np.tile(names, times),
+        kind,
+        outcome,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Game:
+    """A batch of starts that can be played again and again."""
+
+    campaign: Campaign
+    truth: Assumptions
+    stage: Stage
+    shown: Surroundings
+    shield: ForgetfulShield
+    keeps_ledger: bool
+
+    def play(self, parts: Parts, seed: int, number: int, recorder: Recorder | None) -> Outcome:
+        count = len(self.stage)
+        if not count:
+            return begin_outcome(self.stage.ego)
+        self.shield.start(self.stage.ego, self.shown)
+        ledger = Ledger(self.shield, self.stage.ego, self.shown) if self.keeps_ledger else None
+
+        def watch(instant: Instant) -> None:
+            if recorder is not None and number * count <= recorder.row < (number + 1) * count:
+                recorder.instants.append(instant.take(recorder.row - number * count))
+
+        return play(
+            self.stage,
+            parts,
+            self.shield,
+            truth=self.truth,
+            vehicle=self.campaign.vehicle,
+            duration=self.campaign.duration,
+            # The tries of a search differ in their scripts only.
+            rng=np.random.default_rng(seed),
+            ledger=ledger,
+            watch=watch,
+        )
+
+
+def _measure_danger(outcome: Outcome) -> Float64[np.ndarray, " episode"]:
+    """Return how near episodes came to a collision that ego causes; below zero where one was."""
+    return np.where(outcome.caused, -10.0, np.maximum(outcome.gap, 0.0))
+
+
+def _join(outcomes: list[Outcome]) -> Outcome:
+    """Return rounds as one batch."""
+    joined = {
+        name: np.concatenate([getattr(one, name) for one in outcomes])
+        for name in vars(outcomes[0])
+        if name != "slip"
+    }
+    return Outcome(**joined, slip=max(one.slip for one in outcomes))
+
+
+def replay(campaign: Campaign, chunk: int, row: int) -> tuple[Played, list[Instant]]:
+    """Play one chunk again and return it with every step of one of its episodes.
+
+    Args:
+        campaign: What was played.
+        chunk: Number of the chunk, as a `Case` tells it.
+        row: The episode's place in the chunk.
+
+    Raises:
+        UsageError: The chunk has no such episode.
+    """
+    recorder = Recorder(row)
+    played = _play_rounds(campaign, chunk, keeps_ledger=True, recorder=recorder)
+    if not 0 <= row < len(played.planner):
+        raise UsageError(
+            "usage",
+            f"chunk {chunk} has no episode {row}",
+            why=f"it has {len(played.planner)}",
+        )
+    return played, recorder.instants
+
+
+def is_moving(outcome: Outcome) -> Bool[np.ndarray, " episode"]:
+    """Tell in which episodes ego was moving when it touched someone."""
+    return np.isfinite(outcome.time) & (outcome.ego[:, 3] > 1e-3)

@@ -1,0 +1,258 @@
+"""What the others owe ego (A2): they keep their distance behind it and cut in only where it is safe.
+
+Told from the truth, not from what ego sees, and from rails, not from the shield's paths. Whoever is
+bound keeps to its lane as RSS has it: it may accelerate aside a little for its response, then takes
+its lateral speed back. Whoever presses from behind brakes after its response.
+
+References:
+    Shalev-Shwartz, Shammah and Shashua, "On a formal model of safe and scalable self-driving
+    cars", arXiv:1708.06374, 2017.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from kerbstone.plan.falsification.crowds import Crowd, Wish
+from kerbstone.plan.falsification.motion import body_centre
+from kerbstone.plan.falsification.rails import Rails
+from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.vehicle import StateIndex, Vehicle
+
+_SHARE = 0.9
+"""Lateral accelerations use so much of what is permitted: they are told at the ends of a step."""
+_STRAIGHTENS = 1.25
+"""Lateral speed is taken back by so much more than is owed, for the same reason."""
+
+
+@dataclass(eq=False)
+class Discipline:
+    """For how long each of the others has been bound to its lane, and has pressed from behind.
+
+    Args:
+        assumptions: Response times and accelerations.
+        vehicle: Ego's size.
+        bound_for: Time since it was last free to leave its lane [s].
+        pressed_for: Time since it last kept its distance behind ego [s].
+        overlaps: Who was ahead in ego's lane when ego's fail-safe was last verified.
+        owes: Who moves freely and has been behind ego, going its way.
+    """
+
+    assumptions: Assumptions
+    vehicle: Vehicle
+    bound_for: Float64[np.ndarray, "episode agent"]
+    pressed_for: Float64[np.ndarray, "episode agent"]
+    owes: Bool[np.ndarray, "episode agent"]
+    overlaps: Bool[np.ndarray, "episode agent"]
+
+    def restrain(
+        self,
+        ego: Float64[np.ndarray, "episode 6"],
+        crowd: Crowd,
+        wish: Wish,
+        duration: float,
+        *,
+        renewed: Bool[np.ndarray, " episode"],
+    ) -> Wish:
+        """Return wishes without what the others owe ego, and note the time.
+
+        What is returned is to be cut to its permits afterwards.
+
+        Args:
+            ego: States of the car.
+            crowd: The others.
+            wish: What they wish.
+            duration: Of the step [s].
+            renewed: Where ego's fail-safe was verified anew at the start of this step. Who is bound
+                stays so while an older one is driven, even if that brings ego into its lane.
+        """
+        bound, presses, overlaps = _find_duties(ego, crowd, self.assumptions, self.vehicle)
+        self.overlaps = np.where(renewed[:, None], overlaps, self.overlaps)
+        bound &= ~self.overlaps
+        response = self.assumptions.look_up("response", crowd.kind)
+        mild = self.assumptions.look_up("mild_braking", crowd.kind)
+        # Duties are noticed at the ends of steps, so at most one step late.
+        brakes = presses & (self.pressed_for + duration >= response)
+        push = np.where(brakes, np.minimum(wish.push, -mild), wish.push)
+        hardest = self.assumptions.look_up("braking", crowd.kind)
+        push = np.clip(push, -hardest, self.assumptions.look_up("acceleration", crowd.kind))
+        straightens = bound & (self.bound_for + duration >= response)
+        push, veer = self._keep_lane(crowd, push, wish.veer, bound, straightens, duration)
+        pull = self._keep_behind(ego, crowd, wish.pull)
+        self.bound_for = np.where(bound, self.bound_for + duration, 0.0)
+        self.pressed_for = np.where(presses, self.pressed_for + duration, 0.0)
+        return Wish(push, veer, pull)
+
+    def _keep_behind(
+        self,
+        ego: Float64[np.ndarray, "episode 6"],
+        crowd: Crowd,
+        pull: Float64[np.ndarray, "episode agent 2"],
+    ) -> Float64[np.ndarray, "episode agent 2"]:
+        """Return accelerations of those that move freely, who keep their distance behind ego.
+
+        One that was ever behind ego and owed it a distance does not pass it: that is less than it
+        may do, but it may not come past and then into ego's way either.
+        """
+        heading = ego[:, [StateIndex.HEADING]]
+        away = crowd.place - body_centre(ego, self.vehicle)[:, None]
+        reach = np.hypot(crowd.length, crowd.width) / 2.0
+        behind = -(away[..., 0] * np.cos(heading) + away[..., 1] * np.sin(heading))
+        behind -= self.vehicle.length / 2.0 + reach
+        aside = np.abs(away[..., 1] * np.cos(heading) - away[..., 0] * np.sin(heading))
+        same_way = np.cos(crowd.heading - heading) > np.cos(self.assumptions.aligned)
+        safe = _find_safe_behind(ego, crowd, self.assumptions)
+        in_way = aside <= (self.vehicle.width + crowd.width) / 2.0
+        owes = ~crowd.on_rail & same_way & (behind >= 0.0) & (in_way | (behind >= safe))
+        self.owes |= owes
+        self.owes &= behind > -self.vehicle.length - 2.0 * reach
+        late = self.owes & (behind < safe + 0.2 * crowd.speed + 1.0)
+        ahead = np.stack([np.cos(crowd.heading), np.sin(crowd.heading)], axis=-1)
+        return np.where(late[..., None], -100.0 * ahead, pull)
+
+    def _keep_lane(
+        self,
+        crowd: Crowd,
+        push: Float64[np.ndarray, "episode agent"],
+        veer: Float64[np.ndarray, "episode agent"],
+        bound: Bool[np.ndarray, "episode agent"],
+        straightens: Bool[np.ndarray, "episode agent"],
+        duration: float,
+    ) -> tuple[Float64[np.ndarray, "episode agent"], Float64[np.ndarray, "episode agent"]]:
+        """Return accelerations and turns under which lateral speeds stay as RSS wants them."""
+        gain = _SHARE * duration * self.assumptions.look_up("lateral_acceleration", crowd.kind)
+        loss = _STRAIGHTENS * duration * self.assumptions.look_up("lateral_braking", crowd.kind)
+        skew = crowd.skew
+        sideways = crowd.speed * np.sin(skew)
+        low = np.where(
+            straightens, np.minimum(sideways + loss, 0.0), np.minimum(sideways, 0) - gain
+        )
+        high = np.where(
+            straightens, np.maximum(sideways - loss, 0.0), np.maximum(sideways, 0) + gain
+        )
+        # At most so fast at the end; what then turns too slowly to obey brakes instead.
+        speed = np.maximum(crowd.speed + np.maximum(push, -crowd.speed / duration) * duration, 1e-6)
+        least, most = (
+            np.arcsin(np.clip(low / speed, -1, 1)),
+            np.arcsin(np.clip(high / speed, -1, 1)),
+        )
+        end = np.clip(skew + veer * duration, least, most)
+        reach = 0.19 * np.minimum(speed, crowd.speed) * duration
+        brakes = bound & (np.abs(end - skew) > reach) & (np.abs(sideways) > 1e-9)
+        veer = np.where(bound, (end - skew) / duration, veer)
+        return np.where(brakes, -100.0, push), veer
+
+
+def begin_discipline(crowd: Crowd, assumptions: Assumptions, vehicle: Vehicle) -> Discipline:
+    """Return the discipline of others of whom nothing is known before now."""
+    shape = crowd.valid.shape
+    return Discipline(
+        assumptions,
+        vehicle,
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(shape, bool),
+        np.zeros(shape, bool),
+    )
+
+
+def _find_duties(
+    ego: Float64[np.ndarray, "episode 6"],
+    crowd: Crowd,
+    assumptions: Assumptions,
+    vehicle: Vehicle,
+) -> tuple[
+    Bool[np.ndarray, "episode agent"],
+    Bool[np.ndarray, "episode agent"],
+    Bool[np.ndarray, "episode agent"],
+]:
+    """Tell who keeps too short a gap to leave its lane, who presses, who is ahead in its way."""
+    along, left, turn = _locate_ego(ego, crowd.rail, vehicle)
+    skew = np.abs(crowd.skew)
+    reach = np.stack(
+        [
+            np.cos(skew) * crowd.length / 2.0 + np.sin(skew) * crowd.width / 2.0,
+            np.sin(skew) * crowd.length / 2.0 + np.cos(skew) * crowd.width / 2.0,
+        ],
+        axis=-1,
+    )
+    same_way = (np.abs(turn) < assumptions.aligned) & (skew < assumptions.aligned)
+    beside = (left[..., 0] > crowd.left + reach[..., 1]) | (
+        left[..., 1] < crowd.left - reach[..., 1]
+    )
+    ahead = crowd.along - reach[..., 0] - along[..., 1]
+    behind = along[..., 0] - (crowd.along + reach[..., 0])
+    own = ego[:, [StateIndex.SPEED]]
+    safe_ahead = _safe_gap(
+        own,
+        crowd.speed,
+        assumptions.ego.response,
+        assumptions.ego.acceleration,
+        assumptions.ego.braking,
+        assumptions.look_up("braking", crowd.kind),
+    )
+    safe_behind = _find_safe_behind(ego, crowd, assumptions)
+    may_change = same_way & ((ahead >= safe_ahead) | (behind >= safe_behind))
+    overlaps = ~beside & (ahead >= 0.0)
+    may_change |= ~beside & (behind >= 0.0)
+    # Whoever has come too near goes on braking until it is past, beside or far enough behind.
+    presses = same_way & (ahead < 0.0) & ~beside & (behind < safe_behind)
+    return crowd.on_rail & ~may_change, crowd.on_rail & presses, overlaps
+
+
+def _find_safe_behind(
+    ego: Float64[np.ndarray, "episode 6"], crowd: Crowd, assumptions: Assumptions
+) -> Float64[np.ndarray, "episode agent"]:
+    """Return the gap that each has to keep behind ego [m]."""
+    return _safe_gap(
+        crowd.speed,
+        ego[:, [StateIndex.SPEED]],
+        assumptions.look_up("response", crowd.kind),
+        assumptions.look_up("acceleration", crowd.kind),
+        assumptions.look_up("mild_braking", crowd.kind),
+        assumptions.ego.hardest,
+    )
+
+
+def _locate_ego(
+    ego: Float64[np.ndarray, "episode 6"], rail: Rails, vehicle: Vehicle
+) -> tuple[
+    Float64[np.ndarray, "episode agent 2"],
+    Float64[np.ndarray, "episode agent 2"],
+    Float64[np.ndarray, "episode agent"],
+]:
+    """Return ego's least and greatest way along and distance beside each rail, and its turn."""
+    centre, heading = body_centre(ego, vehicle), ego[:, StateIndex.HEADING]
+    ahead = np.stack([np.cos(heading), np.sin(heading)], axis=-1) * (vehicle.length / 2.0)
+    aside = np.stack([-np.sin(heading), np.cos(heading)], axis=-1) * (vehicle.width / 2.0)
+    corners = [centre + i * ahead + j * aside for i in (-1, 1) for j in (-1, 1)]
+    ways, sides = [], []
+    for corner in corners:
+        way, side, _ = rail.project(np.broadcast_to(corner[:, None], (*rail.curvature.shape, 2)))
+        ways.append(way)
+        sides.append(side)
+    way, side = np.stack(ways), np.stack(sides)
+    course = rail.pose[..., 2] + rail.curvature * way.mean(axis=0)
+    turn = (heading[:, None] - course + np.pi) % (2.0 * np.pi) - np.pi
+    return (
+        np.stack([way.min(axis=0), way.max(axis=0)], axis=-1),
+        np.stack([side.min(axis=0), side.max(axis=0)], axis=-1),
+        turn,
+    )
+
+
+def _safe_gap(
+    rear: Float64[np.ndarray, "episode #agent"],
+    front: Float64[np.ndarray, "episode #agent"],
+    response: float | Float64[np.ndarray, "episode agent"],
+    acceleration: float | Float64[np.ndarray, "episode agent"],
+    mild: float | Float64[np.ndarray, "episode agent"],
+    hardest: float | Float64[np.ndarray, "episode agent"],
+) -> Float64[np.ndarray, "episode agent"]:
+    """Return the gap that one behind has to keep (definition 1 of RSS) [m]."""
+    fastest = rear + response * acceleration
+    way = 0.5 * (rear + fastest) * response + fastest**2 / (2.0 * np.maximum(mild, 1e-9))
+    return np.maximum(way - front**2 / (2.0 * np.maximum(hardest, 1e-9)), 0.0)

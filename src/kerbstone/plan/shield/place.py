@@ -1,0 +1,138 @@
+"""Where ego's swept boxes are on a route and in the plane, against where others may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from kerbstone.plan.shield.manoeuvre import SweptBoxes
+from kerbstone.plan.shield.road import Road
+
+STAYS = 0.3
+"""Ego stays before a road user that it overlaps by this or more across the lane [m]."""
+_WAVERS = 0.02
+"""What leaves a lane may come back into it by so much [m]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where ego is on one route during each step: bounds, infinite where they are not sure."""
+
+    station: Float64[np.ndarray, "row step 2"]
+    offset: Float64[np.ndarray, "row step 2"]
+    near: Bool[np.ndarray, "row step"]
+
+    def whole(self, moves: Bool[np.ndarray, "row step"]) -> Float64[np.ndarray, "row 4"]:
+        """Return least and greatest station and offset over all steps; empty if never near."""
+        counts = self.near & moves
+        return np.stack(
+            [
+                np.where(counts, self.station[..., 0], np.inf).min(axis=1),
+                np.where(counts, self.station[..., 1], -np.inf).max(axis=1),
+                np.where(counts, self.offset[..., 0], np.inf).min(axis=1),
+                np.where(counts, self.offset[..., 1], -np.inf).max(axis=1),
+            ],
+            axis=1,
+        )
+
+    def find_spared(
+        self,
+        local: Int64[np.ndarray, " pair"],
+        moves: Bool[np.ndarray, "pair step"],
+        tight: Float64[np.ndarray, "pair 2"],
+        band: Float64[np.ndarray, "pair 2"],
+    ) -> Bool[np.ndarray, "pair step"]:
+        """Tell in which steps one that trails ego need not be looked at.
+
+        It has to brake as long as ego stays before it, and while ego leaves its lane. Once ego has
+        left its way, it may come abreast, so ego must not steer back.
+
+        Args:
+            local: Row of each pair.
+            moves: In which steps ego moves.
+            tight: Where the other is across the route.
+            band: Where it may be while it keeps its lane.
+        """
+        low, high = self.offset[local, :, 0], self.offset[local, :, 1]
+        least, most = tight[:, :1], tight[:, 1:]
+        stays = np.minimum(high, most) - np.maximum(low, least) >= STAYS
+        stays = np.logical_and.accumulate(stays | ~moves, axis=1)
+        overlap = np.minimum(high, band[:, 1:]) - np.maximum(low, band[:, :1])
+        overlap = np.where(moves, overlap, np.inf)
+        leaves = overlap <= np.minimum.accumulate(overlap, axis=1) + _WAVERS
+        return ~moves | (self.near[local] & (stays | leaves))
+
+    def find_steady(
+        self,
+        local: Int64[np.ndarray, " pair"],
+        moves: Bool[np.ndarray, "pair step"],
+        tight: Float64[np.ndarray, "pair 2"],
+        swaying: float,
+    ) -> Bool[np.ndarray, " pair"]:
+        """Tell where ego keeps its course, as seen by one beside it: it does not come nearer.
+
+        Args:
+            local: Row of each pair.
+            moves: In which steps ego moves.
+            tight: Where the other is across the route.
+            swaying: Coming nearer by so much is no intent [m].
+        """
+        low, high = self.offset[local, :, 0], self.offset[local, :, 1]
+        left = np.where(moves, high, -np.inf).max(axis=1) - high[:, 0]
+        right = low[:, 0] - np.where(moves, low, np.inf).min(axis=1)
+        is_left = tight.sum(axis=1) > low[:, 0] + high[:, 0]
+        nearer = np.where(is_left, left, right)
+        return (nearer <= swaying) & np.asarray((self.near[local] | ~moves).all(axis=1))
+
+    def room(
+        self,
+        local: Int64[np.ndarray, " pair"],
+        least: Float64[np.ndarray, "pair step"],
+        most: Float64[np.ndarray, "pair step"],
+        low: Float64[np.ndarray, "pair step"],
+        high: Float64[np.ndarray, "pair step"],
+    ) -> Float64[np.ndarray, "pair step"]:
+        """Return how far ego is from intervals of stations and offsets, in the farther of both."""
+        station, offset = self.station[local], self.offset[local]
+        room = apart(station[..., 0], station[..., 1], least, most)
+        np.maximum(room, apart(offset[..., 0], offset[..., 1], low, high), out=room)
+        room[~self.near[local]] = np.inf
+        return room
+
+
+def locate(boxes: SweptBoxes, rows: Int64[np.ndarray, " row"], road: Road, route: int) -> Place:
+    """Return where ego is on a route in some of the episodes."""
+    extent = road.routes[route].path.bound_boxes(
+        boxes.centre[rows], boxes.direction[rows], boxes.half[rows]
+    )
+    unsure = ~extent.sure & extent.near
+    if unsure.any():
+        extent.station[unsure] = extent.offset[unsure] = (-np.inf, np.inf)
+    return Place(extent.station, extent.offset, extent.near)
+
+
+def plane_room(
+    boxes: SweptBoxes,
+    row: Int64[np.ndarray, " pair"],
+    centre: Float64[np.ndarray, "pair #step 2"],
+    radius: Float64[np.ndarray, "pair step"],
+) -> Float64[np.ndarray, "pair step"]:
+    """Return the distance of ego's boxes from discs [m], below zero where they overlap."""
+    away, direction = centre - boxes.centre[row], boxes.direction[row]
+    half = boxes.half[row]
+    along = np.abs(away[..., 0] * direction[..., 0] + away[..., 1] * direction[..., 1])
+    aside = np.abs(away[..., 1] * direction[..., 0] - away[..., 0] * direction[..., 1])
+    along, aside = np.maximum(along - half[..., 0], 0.0), np.maximum(aside - half[..., 1], 0.0)
+    return np.hypot(along, aside) - radius
+
+
+def apart(
+    low: Float64[np.ndarray, "pair step"],
+    high: Float64[np.ndarray, "pair step"],
+    least: Float64[np.ndarray, "pair step"],
+    most: Float64[np.ndarray, "pair step"],
+) -> Float64[np.ndarray, "pair step"]:
+    """Return the gap between intervals, below zero where they overlap."""
+    return np.maximum(low - most, least - high)

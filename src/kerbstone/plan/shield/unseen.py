@@ -1,0 +1,137 @@
+"""When the room that ego takes meets those who may come from where it cannot see (A3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.shield.manoeuvre import SweptBoxes
+from kerbstone.plan.shield.meetings import Meetings, first_meeting, interval
+from kerbstone.plan.shield.occupancy import most_way
+from kerbstone.plan.shield.place import locate
+from kerbstone.plan.shield.road import Road
+from kerbstone.plan.shield.rss import longitudinal_distance
+from kerbstone.plan.shield.surroundings import BlindPlaces, BlindStretches, Surroundings
+from kerbstone.scene import Kind
+
+_BODY = 0.5
+"""Around the middle of one on foot [m]."""
+
+
+def meet_unseen(
+    boxes: SweptBoxes,
+    moves: Bool[np.ndarray, "batch step"],
+    step: float,
+    speed: Float64[np.ndarray, " batch"],
+    road: Road,
+    surroundings: Surroundings,
+    assumptions: Assumptions,
+) -> Iterator[Meetings]:
+    """Yield where ego may meet someone whom it does not see.
+
+    Args:
+        boxes: What ego may touch.
+        moves: In which steps ego moves.
+        step: Length of a step [s].
+        speed: Of ego now [m/s].
+        road: The routes.
+        surroundings: Where ego does not see.
+        assumptions: How fast the unseen are.
+    """
+    time = interval(moves.shape[1], step, assumptions)
+    if surroundings.places is not None:
+        yield _from_places(boxes, moves, time[1], time[0], surroundings.places, assumptions)
+    if surroundings.stretches is not None:
+        yield from _from_stretches(
+            boxes, moves, time[1], time[0], speed, surroundings.stretches, road, assumptions
+        )
+
+
+def _from_places(
+    boxes: SweptBoxes,
+    moves: Bool[np.ndarray, "batch step"],
+    end: Float64[np.ndarray, " step"],
+    start: Float64[np.ndarray, " step"],
+    places: BlindPlaces,
+    assumptions: Assumptions,
+) -> Meetings:
+    """Return the meetings with those who step out of a place and walk straight at ego.
+
+    Along each axis on which the two are apart the gap is at most their distance, so the widest of
+    these gaps is a bound.
+    """
+    row, agent = np.nonzero(places.valid)
+    first, second = places.start[row, agent][:, None], places.end[row, agent][:, None]
+    direction, half = boxes.direction[row], boxes.half[row]
+    normal = np.stack([-direction[..., 1], direction[..., 0]], axis=-1)
+    from_first, from_second = first - boxes.centre[row], second - boxes.centre[row]
+    apart = np.full(direction.shape[:2], -np.inf)
+    for axis, size in ((direction, half[..., 0]), (normal, half[..., 1])):
+        one, other = (from_first * axis).sum(axis=-1), (from_second * axis).sum(axis=-1)
+        gap = np.maximum(np.minimum(one, other) - size, -np.maximum(one, other) - size)
+        apart = np.maximum(apart, gap)
+    along = second - first
+    length = np.hypot(along[..., 0], along[..., 1])
+    thick = length > 0.0
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    across /= np.where(thick, length, 1.0)[..., None]
+    size = half[..., 0] * np.abs((direction * across).sum(axis=-1))
+    size += half[..., 1] * np.abs((normal * across).sum(axis=-1))
+    gap = np.abs((from_first * across).sum(axis=-1)) - size
+    apart = np.where(thick, np.maximum(apart, gap), apart)
+    walker = assumptions.of_kind(Kind.PEDESTRIAN)
+    way = most_way(
+        np.array([assumptions.phantom_speed]),
+        np.array([walker.acceleration]),
+        np.array([walker.speed]),
+        end,
+    )
+    reach = places.radius[row, agent][:, None] + _BODY + way
+    room = np.where(moves[row], apart - reach, np.inf)
+    return first_meeting(row, agent, room, start)
+
+
+def _from_stretches(
+    boxes: SweptBoxes,
+    moves: Bool[np.ndarray, "batch step"],
+    end: Float64[np.ndarray, " step"],
+    start: Float64[np.ndarray, " step"],
+    speed: Float64[np.ndarray, " batch"],
+    stretches: BlindStretches,
+    road: Road,
+    assumptions: Assumptions,
+) -> Iterator[Meetings]:
+    """Yield the meetings with vehicles anywhere in a stretch, standing or at the greatest speed."""
+    behaviour = assumptions.default
+    for k, route in enumerate(road.routes):
+        chosen = stretches.valid & (stretches.route == k)
+        rows = np.flatnonzero(chosen.any(axis=1) & moves.any(axis=1))
+        if not len(rows):
+            continue
+        place = locate(boxes, rows, road, k)
+        local, agent = np.nonzero(chosen[rows])
+        row = rows[local]
+        cap = min(behaviour.speed, behaviour.speed_factor * route.speed_limit)
+        least = np.repeat(stretches.start[row, agent][:, None], len(end), axis=1)
+        most = stretches.end[row, agent][:, None] + cap * end
+        wide = np.full(most.shape, route.half_width)
+        room = place.room(local, least, most, -wide, wide)
+        # What is so far behind ego that it can brake for it has to.
+        first = route.path.bound_boxes(
+            boxes.centre[row, 0], boxes.direction[row, 0], boxes.half[row, 0]
+        )
+        follows = (np.abs(first.turn) < assumptions.aligned) & first.near & first.sure
+        gap = longitudinal_distance(
+            np.full(len(row), cap),
+            speed[row],
+            response=behaviour.response,
+            acceleration=behaviour.acceleration,
+            mild_braking=behaviour.mild_braking,
+            braking=assumptions.ego.hardest,
+        )
+        follows &= first.station[:, 0] - stretches.end[row, agent] >= gap
+        room[~moves[row] | follows[:, None]] = np.inf
+        yield first_meeting(row, agent, room, start)

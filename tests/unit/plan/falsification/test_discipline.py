@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from kerbstone.plan.falsification.crowds import Crowd, Wish, move_crowd
+from kerbstone.plan.falsification.discipline import begin_discipline
+from kerbstone.plan.falsification.permits import cut_wish, look_up_permits
+from kerbstone.plan.falsification.rails import Rails
+from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.vehicle import StateIndex, Vehicle
+from kerbstone.scene import Kind
+
+ASSUMED, CAR, STEP = Assumptions(), Vehicle(), 0.1
+
+
+def _one(along, left, speed):
+    """One car on a lane that runs along x; ego drives on it at the origin."""
+    rail = Rails(np.zeros((1, 1, 3)), np.zeros((1, 1)))
+    place, heading = rail.place(np.full((1, 1), along), np.full((1, 1), left))
+    return Crowd(
+        np.full((1, 1), int(Kind.CAR)),
+        np.full((1, 1), 4.0),
+        np.full((1, 1), 1.8),
+        np.ones((1, 1), bool),
+        np.ones((1, 1), bool),
+        rail,
+        np.full((1, 1), 30.0),
+        np.full((1, 1), along),
+        np.full((1, 1), left),
+        place,
+        heading,
+        np.full((1, 1), speed),
+    )
+
+
+def _follow(crowd, wish, ego_speed, seconds=3.0):
+    ego = np.zeros((1, 6))
+    ego[0, StateIndex.SPEED] = ego_speed
+    discipline = begin_discipline(crowd, ASSUMED, CAR)
+    permits = look_up_permits(crowd, ASSUMED)
+    yield crowd
+    for _ in range(round(seconds / STEP)):
+        asked = discipline.restrain(ego, crowd, wish, STEP, renewed=np.ones(1, bool))
+        crowd = move_crowd(crowd, cut_wish(crowd, asked, permits, STEP), STEP, 10).after
+        ego[0, StateIndex.X] += ego_speed * STEP
+        yield crowd
+
+
+def _wish(push, veer):
+    return Wish(np.full((1, 1), push), np.full((1, 1), veer), np.zeros((1, 1, 2)))
+
+
+@pytest.mark.parametrize("speed", [2.0, 10.0, 20.0])
+def test_one_beside_ego_comes_no_further_aside_than_rss_lets_it(speed):
+    states = list(_follow(_one(1.0, 3.5, speed), _wish(0.0, -2.0), speed))
+    most = 0.5 * 0.2 + 0.2**2 / (2 * 0.8)
+    shift = 3.5 - states[-1].left[0, 0]
+    assert 0.3 * most < shift <= most + 1e-9
+
+
+def test_one_far_ahead_cuts_in_as_fast_as_it_can():
+    states = list(_follow(_one(80.0, 3.5, 10.0), _wish(0.0, -2.0), 10.0))
+    assert states[-1].left[0, 0] < -1.0
+
+
+def test_one_ahead_at_an_unsafe_gap_stays_beside():
+    states = list(_follow(_one(15.0, 3.5, 10.0), _wish(0.0, -2.0), 20.0, seconds=1.5))
+    assert states[-1].left[0, 0] > 3.3
+
+
+def test_one_too_near_behind_brakes_after_its_response_and_not_before():
+    states = list(_follow(_one(-12.0, 0.0, 12.0), _wish(100.0, 0.0), 10.0, seconds=2.0))
+    speed = np.array([one.speed[0, 0] for one in states])
+    gains = np.diff(speed) / STEP
+    assert gains[0] == pytest.approx(3.5, abs=1e-6)
+    assert (gains[11:] <= -4.0 + 1e-6).all()

@@ -1,0 +1,73 @@
+import numpy as np
+
+from kerbstone.plan.shield.duties import assign_duties
+from kerbstone.plan.shield.motion import advance
+from kerbstone.plan.shield.occupancy import predict
+from kerbstone.plan.shield.shield import Shield
+from kerbstone.scene import Kind
+from shielded import SHARP, VEHICLE, seen, states, straight_road
+
+
+def duties(view, state=None, road=None):
+    road = road or straight_road(2)
+    state = states([20.0]) if state is None else state
+    occupancy = predict(view, road, SHARP)
+    return assign_duties(state, view, occupancy, road, vehicle=VEHICLE, assumptions=SHARP)
+
+
+def test_one_far_behind_follows_and_one_near_behind_trails_only_in_egos_lane():
+    view = seen([[[-120.0, 3.5], [-15.0, 0.0], [-15.0, 3.5], [15.0, 0.0]]], 0.0, 20.0)
+    found = duties(view)
+    np.testing.assert_array_equal(found.follows.any(axis=-1)[0], [True, False, False, False])
+    np.testing.assert_array_equal(found.trails.any(axis=-1)[0], [False, True, False, False])
+
+
+def test_one_in_egos_lane_or_far_ahead_may_change_and_one_beside_may_not():
+    view = seen([[[20.0, 0.0], [150.0, 3.5], [15.0, 3.5], [0.0, 3.5]]], 0.0, 20.0)
+    may = duties(view).may_change.any(axis=-1)[0]
+    np.testing.assert_array_equal(may, [True, True, False, False])
+
+
+def test_oncoming_traffic_neither_follows_nor_changes_lanes():
+    view = seen([[[150.0, 3.5], [-60.0, 3.5]]], np.pi, 20.0)
+    found = duties(view, road=straight_road(1, 1))
+    assert not (found.follows | found.trails | found.may_change).any()
+
+
+def test_a_cyclist_behind_is_told_in_the_plane():
+    view = seen([[[-60.0, 0.0], [-6.0, 0.0], [-6.0, 3.0]]], 0.0, 5.0, kind=Kind.CYCLIST)
+    found = duties(view, states([5.0]))
+    np.testing.assert_array_equal(found.clear_behind[0], [True, False, False])
+    np.testing.assert_array_equal(found.close_behind[0], [False, True, False])
+
+
+def test_ego_does_not_make_a_follower_by_swerving_before_it(unchecked):
+    shield = Shield(straight_road(2), assumptions=SHARP)
+    view = lambda time: seen([[[-11.0 + 6.0 * time, 3.5]]], 0.0, 6.0)
+    state = states([6.0])
+    assert shield.start(state, view(0.0)).all()
+    for k in range(40):
+        decision = shield.step(state, np.array([[0.0, 0.4 if k < 5 else 0.0]]), view(k * 0.1))
+        state = advance(state, decision.control, 0.1, VEHICLE)
+        in_lane = state[0, 1] + 4.0 * np.sin(state[0, 2]) + 0.95 > 3.5 - 0.95
+        # Where ego comes into the lane it does so only to stand there before the other comes.
+        assert not shield.memory.follows.any() or not in_lane
+
+
+def test_one_that_comes_in_behind_ego_is_a_follower(unchecked):
+    shield = Shield(straight_road(2), assumptions=SHARP)
+    state = states([20.0])
+
+    def view(time):
+        phase = np.pi * np.clip(time / 4.0, 0.0, 1.0)
+        y, drift = 1.75 + 1.75 * np.cos(phase), -1.75 * np.pi / 4.0 * np.sin(phase)
+        return seen([[[-14.0 + 20.0 * time, y]]], drift / 20.0, 20.0)
+
+    assert shield.start(state, view(0.0)).all()
+    intervened = []
+    for k in range(45):
+        decision = shield.step(state, np.zeros((1, 2)), view(k * 0.1))
+        state = advance(state, decision.control, 0.1, VEHICLE)
+        intervened.append(decision.intervened[0])
+    assert shield.memory.follows.any()
+    assert not intervened[-1]

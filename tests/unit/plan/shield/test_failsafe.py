@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from kerbstone.plan.shield.failsafe import BRAKE, Candidate, build_failsafe, choose_route
+from kerbstone.plan.shield.road import Lane, Road
+from shielded import VEHICLE, states, straight_road
+
+
+def build(state, candidate=BRAKE, first=None, road=None, route=0):
+    route = np.full(len(state), route)
+    road = road or straight_road(1, 1)
+    return build_failsafe(state, first, candidate, route, road, vehicle=VEHICLE, step=0.1)
+
+
+def test_braking_ends_at_a_standstill_within_the_limits():
+    rng = np.random.default_rng(0)
+    state = states(rng.uniform(0, 35, 200), acceleration=rng.uniform(-8, 3, 200))
+    for candidate in (BRAKE, Candidate(braking=0.6), Candidate(hold=1.0)):
+        made = build(state, candidate)
+        assert (made.state[:, -1, 3] == 0.0).all()
+        assert made.state[..., 4].min() >= -8.0 - 1e-9
+        assert np.abs(made.control[..., 0]).max() <= VEHICLE.jerk
+        assert np.abs(made.control[..., 1]).max() <= VEHICLE.steering_rate
+
+
+def test_the_first_control_is_the_command():
+    command = np.array([[7.0, 0.3]])
+    made = build(states([12.0]), first=command)
+    np.testing.assert_array_equal(made.control[:, 0], command)
+    assert made.state[0, 1, 4] == pytest.approx(0.7)
+
+
+def test_steering_goes_back_to_the_middle_of_the_lane():
+    made = build(states([20.0], y=0.8, heading=0.02), Candidate(braking=0.3))
+    assert abs(made.state[0, -1, 1]) < 0.1
+    assert abs(made.state[0, -1, 2]) < 0.02
+
+
+def test_without_a_route_the_wheels_stay():
+    made = build(states([10.0], steering=0.05), route=-1)
+    np.testing.assert_allclose(made.state[0, :, 5], 0.05)
+
+
+def test_a_bend_is_followed():
+    angle = np.linspace(0, 1.5, 80)
+    road = Road((Lane(np.stack([60 * np.sin(angle), 60 - 60 * np.cos(angle)], axis=1)),))
+    made = build(states([13.0]), Candidate(hold=2.0), road=road)
+    off = np.hypot(made.state[0, :, 0], made.state[0, :, 1] - 60.0) - 60.0
+    assert np.abs(off).max() < 0.4
+
+
+def test_evading_goes_aside():
+    made = build(states([20.0]), Candidate(braking=0.3, aside=2.0))
+    assert made.state[0, -1, 1] > 1.5
+
+
+def test_the_nearest_route_in_egos_direction_is_chosen_and_kept():
+    road = straight_road(2, 1)
+    state = states([10.0] * 5, y=[0.2, 3.0, 6.9, 60.0, 1.9])
+    np.testing.assert_array_equal(choose_route(state, road, aligned=0.8), [0, 1, 1, -1, 1])
+    kept = choose_route(state, road, aligned=0.8, present=np.zeros(5, dtype=int))
+    np.testing.assert_array_equal(kept, [0, 1, 1, -1, 0])
