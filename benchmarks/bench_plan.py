@@ -221,7 +221,7 @@ def check_gradients(problem: Problem, ways: int = 4) -> list[dict[str, Any]]:
                     each, there = value(moved, part, settled, view)
                     jump = jnp.abs(there.controls - settled).max((1, 2, 3))
                     # A plan that leaps under so small a change went to another minimum.
-                    calm &= np.asarray(there.strict & (there.residual < 1e-6) & (jump < 0.01))
+                    calm = calm & np.asarray(there.strict & (there.residual < 1e-6) & (jump < 0.01))
                     ends.append(np.asarray(each))
                 numeric.append((ends[0] - ends[1]) / (2 * STEP))
                 pieces = jax.tree.map(
