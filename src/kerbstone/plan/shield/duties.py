@@ -19,7 +19,7 @@ from kerbstone.plan.shield.rss import longitudinal_distance
 from kerbstone.plan.shield.surroundings import Surroundings
 from kerbstone.plan.vehicle import StateIndex, Vehicle
 
-_NARROW = 2.0 / 3.0
+NARROW = 2.0 / 3.0
 """Share of the angle within which one goes ego's way: those bound to follow surely do."""
 
 
@@ -32,7 +32,7 @@ class Memory:
     while ego keeps its course.
 
     Args:
-        follows: Who followed ego, by route, one step ago.
+        follows: Who followed ego for certain, by route, one step ago.
         in_line: Who overlapped ego across the route then.
         clear_behind: Who followed it in the plane.
         before: Who overlapped it across its heading.
@@ -54,25 +54,24 @@ class Memory:
 
     def note(self, rows: Integer[np.ndarray, " row"], duties: Duties) -> None:
         """Remember the duties of some of the episodes."""
-        self.follows[rows] = duties.follows | duties.trails
+        self.follows[rows] = duties.follows | duties.keeps
         self.in_line[rows] = duties.in_line
         self.clear_behind[rows] = duties.clear_behind | duties.close_behind
         self.before[rows] = duties.before
 
-    def is_steady(
+    def trace(
         self, path: Path, asked: Bool[np.ndarray, " batch"]
-    ) -> Bool[np.ndarray, "batch 1"]:
-        """Tell where ego has not moved aside on a path; false where that is not asked."""
-        steady = np.zeros((len(asked), 1), dtype=bool)
+    ) -> Float64[np.ndarray, "batch past"]:
+        """Return where ego has been across a path [m]; NaN where not known or not asked."""
+        across = np.full(self.track.shape[:2], np.nan)
         rows = np.flatnonzero(asked)
         track = self.track[rows]
         direction = np.zeros_like(track)
         direction[..., 0] = 1.0
         extent = path.bound_boxes(track, direction, np.zeros_like(track))
-        moved = extent.offset[..., 1].max(axis=1) - extent.offset[..., 0].min(axis=1)
-        known = (extent.near & extent.sure).all(axis=1)
-        steady[rows, 0] = known & (moved <= self.swaying)
-        return steady
+        known = (extent.near & extent.sure).all(axis=1, keepdims=True)
+        across[rows] = np.where(known, extent.offset[..., 0], np.nan)
+        return across
 
     def is_straight(self, heading: Float64[np.ndarray, " batch"]) -> Bool[np.ndarray, " batch"]:
         """Tell where ego has not moved across its heading."""
@@ -89,7 +88,8 @@ class Duties:
         follows: It is behind ego, goes ego's way and is far enough back to brake for ego: it does
             not run into it, whatever ego does.
         trails: It is behind ego, goes ego's way and is nearer than that, in ego's lane, but not by
-            ego's doing: it does not run into ego as long as ego stays before it.
+            ego's doing: it does not run into ego while ego is before it. Once it may have left
+            ego's way, this holds only if ego does not move aside towards it.
         comes_in: It is behind ego, goes ego's way, nearer than that, and beside ego's lane, and ego
             has not moved aside: if it comes into ego's lane it does not run into ego, as long as
             ego keeps its course.
@@ -100,6 +100,10 @@ class Duties:
             leave its lane, too.
         clear_behind: As `follows`, in the plane, for those that no lane bounds.
         close_behind: As `trails`, for the same.
+        keeps: It trails ego, and that is certain: it overlaps ego by more than it may be off, or
+            ego has not moved aside. No duty, but what has to be remembered.
+        past: Where ego's middle was across each route during the response time before [m]; NaN
+            where that is not known, or nobody is near behind.
         in_line: It overlaps ego across the route, no matter how far ahead or behind; no duty, but
             what has to be remembered.
         before: The same across ego's heading.
@@ -113,6 +117,8 @@ class Duties:
     goes_along: Bool[np.ndarray, "batch agent route"]
     clear_behind: Bool[np.ndarray, "batch agent"]
     close_behind: Bool[np.ndarray, "batch agent"]
+    keeps: Bool[np.ndarray, "batch agent route"]
+    past: Float64[np.ndarray, "batch past route"]
     in_line: Bool[np.ndarray, "batch agent route"]
     before: Bool[np.ndarray, "batch agent"]
 
@@ -146,24 +152,23 @@ def assign_duties(
             is taken to have been there.
     """
     shape = occupancy.on_route.shape
-    follows, yields = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    may_change, goes_along = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    trails, in_line = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    comes_in = np.zeros(shape, dtype=bool)
+    follows, trails, comes_in, keeps, yields, may_change, goes_along, in_line = (
+        np.zeros(shape, dtype=bool) for _ in range(8)
+    )
+    length = round(assumptions.ego.response / assumptions.control_step) + 1
+    past = np.full((len(state), length, len(road.routes)), np.nan)
     heading = state[:, StateIndex.HEADING]
     direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
     centre = state[:, :2] + vehicle.centre_offset * direction
-    tube, kind = assumptions.tube, surroundings.kind
+    tube, error, kind = assumptions.tube, assumptions.perception, surroundings.kind
     body = np.array([vehicle.length / 2.0, vehicle.width / 2.0])
     swing = body + [tube.longitudinal, tube.lateral] + vehicle.length * tube.heading
     half, wide_half = (np.broadcast_to(size, centre.shape) for size in (body, swing))
     speed = np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None]
     safe_ahead = _safe_ahead(speed, occupancy, assumptions)
     safe_behind = _safe_behind(speed, kind, occupancy, assumptions)
-    error = assumptions.perception
     # By so much, and a little for the bounds of bent boxes, a gap may be more than its least.
     doubt = 2.0 * (error.position + assumptions.rounding) + error.size + 0.5
-    trusted = surroundings.yields
     for k, route in enumerate(road.routes):
         on_route = occupancy.on_route[..., k]
         if not on_route.any():
@@ -180,21 +185,24 @@ def assign_duties(
         in_way = known & _overlap(wide, occupancy.band[..., k, :])
         goes_along[..., k] = along
         may_change[..., k] = in_way | (along & (ahead >= safe_ahead))
-        narrow = np.abs(tight.turn)[:, None] < _NARROW * assumptions.aligned
-        narrow = narrow & along & (np.abs(occupancy.turn[..., k]) < _NARROW * assumptions.aligned)
+        narrow = np.abs(tight.turn)[:, None] < NARROW * assumptions.aligned
+        narrow = narrow & along & (np.abs(occupancy.turn[..., k]) < NARROW * assumptions.aligned)
         in_line[..., k] = known & in_lane
         near = narrow & (behind >= 0.0) & (behind < safe_behind)
-        steady = np.ones((len(state), 1), dtype=bool)
         if memory is not None:
-            steady = memory.is_steady(route.path, np.asarray(near.any(axis=1)))
-            followed, was_in_line = memory.follows[..., k], memory.in_line[..., k]
+            past[..., k] = memory.trace(route.path, np.asarray(near.any(axis=1)))
+            was_in_line = memory.in_line[..., k]
+            followed = memory.follows[..., k] & was_in_line
         else:
+            past[..., k] = tight.offset.mean(axis=-1, keepdims=True)
             followed = was_in_line = np.zeros_like(near)
+        steady = (np.ptp(past[..., k], axis=1) <= assumptions.swaying)[:, None]
         trails[..., k] = near & in_lane & (followed | (steady & ~was_in_line))
+        keeps[..., k] = trails[..., k] & (steady | _overlap(tight, offset, by=doubt - 0.5))
         comes_in[..., k] = near & ~in_lane & steady
         follows[..., k] = narrow & (behind >= safe_behind)
-        if trusted is not None:
-            yields[..., k] = on_route & trusted & ~along & ~in_way
+        if surroundings.yields is not None:
+            yields[..., k] = on_route & surroundings.yields & ~along & ~in_way
     clear, close, before = _clear_behind(
         centre, heading, safe_behind, surroundings, occupancy, vehicle, assumptions, memory
     )
@@ -207,15 +215,18 @@ def assign_duties(
         goes_along,
         clear,
         close,
+        keeps,
+        past,
         in_line,
         before,
     )
 
 
 def _overlap(
-    ego: Extent, offset: Float64[np.ndarray, "batch agent 2"]
+    ego: Extent, offset: Float64[np.ndarray, "batch agent 2"], *, by: float = 0.0
 ) -> Bool[np.ndarray, "batch agent"]:
-    return (offset[..., 0] <= ego.offset[:, None, 1]) & (offset[..., 1] >= ego.offset[:, None, 0])
+    low, high = ego.offset[:, None, 0], ego.offset[:, None, 1]
+    return (offset[..., 0] + by <= high) & (offset[..., 1] - by >= low)
 
 
 def _safe_ahead(
@@ -272,7 +283,7 @@ def _clear_behind(
     aside = np.abs(away[..., 1] * cosine - away[..., 0] * sine)
     in_lane = aside <= (vehicle.width + np.where(occupancy.valid, surroundings.width, 0.0)) / 2.0
     turn = np.where(occupancy.valid, surroundings.heading, 0.0) - heading[:, None]
-    along = np.cos(turn) > np.cos(_NARROW * assumptions.aligned)
+    along = np.cos(turn) > np.cos(NARROW * assumptions.aligned)
     near = along & (behind >= 0.0) & (behind < safe_behind) & in_lane
     if memory is not None and near.any():
         straight = memory.is_straight(heading)[:, None]

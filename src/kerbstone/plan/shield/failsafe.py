@@ -9,7 +9,7 @@ from jaxtyping import Float64, Integer
 
 from kerbstone.plan.shield.manoeuvre import Manoeuvre
 from kerbstone.plan.shield.motion import advance, advance_columns
-from kerbstone.plan.shield.road import Road
+from kerbstone.plan.shield.road import BESIDE, Road
 from kerbstone.plan.shield.verifier import Cause
 from kerbstone.plan.vehicle import ControlIndex, StateIndex, Vehicle
 
@@ -30,6 +30,8 @@ class Candidate:
         aside: Where to steer, from where ego is, to the left above zero [m]. It is beside the
             route; zero steers back to the route's middle.
         follows_route: Whether ego steers along its route. If not, the wheels stay as they are.
+        settles: Whether ego only turns along its route where it is, and does not steer back to the
+            middle.
         helps: Against what it is tried. Empty: always.
     """
 
@@ -37,6 +39,7 @@ class Candidate:
     hold: float = 0.0
     aside: float = 0.0
     follows_route: bool = True
+    settles: bool = False
     helps: tuple[Cause, ...] = ()
 
 
@@ -48,6 +51,7 @@ _TOUCH = (Cause.AGENT, Cause.BLIND, Cause.ROAD_EDGE, Cause.LIMITS)
 DEFAULT_CANDIDATES: tuple[Candidate, ...] = (
     BRAKE,
     Candidate(follows_route=False, helps=_TOUCH),
+    Candidate(settles=True, helps=_TOUCH),
     Candidate(braking=0.6, helps=(Cause.NO_STOPPING,)),
     Candidate(hold=1.0, helps=(Cause.NO_STOPPING,)),
     Candidate(hold=2.5, helps=(Cause.NO_STOPPING,)),
@@ -90,8 +94,8 @@ def build_failsafe(
         control[0] = first.T
     groups = [(int(k), np.flatnonzero(route == k)) for k in np.unique(route)]
     target = np.zeros(count)
-    if candidate.aside:
-        target = _offset(now, groups, road) + candidate.aside
+    if candidate.aside or candidate.settles:
+        target = _offset(now, groups, road, settles=candidate.settles) + candidate.aside
     brake = candidate.braking * vehicle.acceleration[0]
     rate = np.zeros(count)
     for k in range(head, steps):
@@ -129,12 +133,24 @@ def _offset(
     state: Float64[np.ndarray, "batch 6"],
     groups: list[tuple[int, Integer[np.ndarray, " _"]]],
     road: Road,
+    *,
+    settles: bool,
 ) -> Float64[np.ndarray, " batch"]:
-    offset = np.zeros(len(state))
+    """Return the offsets that ego has, or that it comes to without turning back."""
+    aside = np.zeros(len(state))
     for k, rows in groups:
         if k >= 0:
-            offset[rows] = np.nan_to_num(road.routes[k].path.follow(state[rows, :2])[0])
-    return offset
+            offset, direction, _ = road.routes[k].path.follow(state[rows, :2])
+            if settles:
+                turn = np.sin(state[rows, StateIndex.HEADING] - direction)
+                offset = offset + turn * _length(state[rows, StateIndex.SPEED])
+            aside[rows] = np.nan_to_num(offset)
+    return aside
+
+
+def _length(speed: Float64[np.ndarray, " row"]) -> Float64[np.ndarray, " row"]:
+    """Return the way on which an offset decays [m]."""
+    return np.maximum(0.8 * speed, 4.0)
 
 
 def _steer(
@@ -159,7 +175,7 @@ def _steer(
         speed = part[StateIndex.SPEED]
         offset, direction, bend = road.routes[k].path.follow(part[:2].T)
         turn = np.sin(part[StateIndex.HEADING] - direction)
-        length = np.maximum(0.8 * speed, 4.0)
+        length = _length(speed)
         away = np.clip(offset - target[rows], -3.0, 3.0)
         curve = bend / np.maximum(1.0 - bend * offset, 0.2)
         curve = curve - (away / length + 2.0 * turn) / length
@@ -192,7 +208,7 @@ def choose_route(
         offset, direction, _ = route.path.follow(state[:, :2])
         along = np.cos(state[:, StateIndex.HEADING] - direction) >= np.cos(aligned)
         far = np.where(along & np.isfinite(offset), np.abs(offset), np.inf)
-        far = np.where(far <= route.half_width + 3.0, far, np.inf)
+        far = np.where(far <= route.half_width + BESIDE, far, np.inf)
         if present is not None:
             far = np.where(present == k, far - 0.5, far)
         nearer = far < best

@@ -175,7 +175,8 @@ class Ledger:
             shield.road,
             occupancy,
             duties,
-            shield.assumptions.swaying,
+            manoeuvre.step,
+            shield.assumptions,
         )
         brakes = brakes_as_promised(manoeuvre, shield.assumptions)
         # Who has to keep clear is bound by more than a band: it must not touch.
@@ -283,10 +284,11 @@ class Ledger:
         if stretches is not None:
             here = predict(now, shield.road, shield.assumptions)
             for k, route in enumerate(shield.road.routes):
-                limit = shield.assumptions.default.speed_factor * route.speed_limit * step
+                error = shield.assumptions.perception.position + _SLACK
+                limit = shield.assumptions.default.speed_factor * route.speed_limit * step + error
                 middle = here.station[..., k, :].mean(axis=-1)[..., None]
                 within = stretches.valid & (stretches.route == k)
-                covered = (middle >= stretches.start[:, None]) & within[:, None]
+                covered = (middle >= stretches.start[:, None] - error) & within[:, None]
                 covered &= middle <= stretches.end[:, None] + limit
                 explained |= covered.any(axis=-1) & here.on_route[..., k]
         return explained & asked

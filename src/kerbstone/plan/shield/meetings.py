@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.plan.shield.assumptions import Assumptions
-from kerbstone.plan.shield.duties import Duties
+from kerbstone.plan.shield.duties import NARROW, Duties
 from kerbstone.plan.shield.manoeuvre import SweptBoxes
 from kerbstone.plan.shield.occupancy import Occupancy
 from kerbstone.plan.shield.path import REACH
 from kerbstone.plan.shield.place import STAYS, Place, apart, locate, plane_room
-from kerbstone.plan.shield.road import Road
+from kerbstone.plan.shield.road import BESIDE, Road
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +78,9 @@ def meet_agents(
         low, high = occupancy.beside(row, agent, route, end[-1:], is_free=is_free)
         room = apart(bound[local, 0:1], bound[local, 1:2], least, most)
         room = np.maximum(room, apart(bound[local, 2:3], bound[local, 3:4], low, high))
+        width = road.routes[k].half_width
         spared = _find_spared(
-            place, local, moves, row, agent, k, duties, occupancy, assumptions.swaying
+            place, local, moves, row, agent, k, duties, occupancy, end, width, assumptions
         )
         loses = (most[:, 0] > road.routes[k].path.length) | _is_folded(low, high, road, k)
         kept = np.flatnonzero(((room[:, 0] <= 0.0) | loses) & ~spared.all(axis=1))
@@ -114,22 +115,31 @@ def _find_spared(
     route: int,
     duties: Duties,
     occupancy: Occupancy,
-    swaying: float,
+    end: Float64[np.ndarray, " step"],
+    half_width: float,
+    assumptions: Assumptions,
 ) -> Bool[np.ndarray, "pair steps"]:
     """Tell of pairs in which steps the other is near behind ego and has to keep clear of it."""
-    trails = np.flatnonzero(duties.trails[row, agent, route])
-    comes = np.flatnonzero(duties.comes_in[row, agent, route])
-    if not len(trails) + len(comes):
+    comes = duties.comes_in[row, agent, route]
+    some = np.flatnonzero(duties.trails[row, agent, route] | comes)
+    if not len(some):
         return np.zeros((len(row), 1), dtype=bool)
-    spared = np.zeros((len(row), moves.shape[1]), dtype=bool)
-    pair = row[trails], agent[trails], route
-    spared[trails] = place.find_spared(
-        local[trails], moves[pair[0]], occupancy.tight[pair], occupancy.band[pair]
+    pair = row[some], agent[some], np.full(len(some), route)
+    swaying, error = assumptions.swaying, assumptions.perception
+    tight, half = occupancy.tight[pair], occupancy.half[pair[:2]]
+    doubt = occupancy.radius[pair[:2]] - np.hypot(half[:, 0], half[:, 1])
+    reach = occupancy.shift(*pair, end) + (doubt - half[:, 1] + error.size)[:, None]
+    middle = tight.mean(axis=1)[:, None]
+    near = local[some], moves[pair[0]]
+    goes = place.goes_along(
+        local[some], narrow=NARROW * assumptions.aligned, farthest=half_width + BESIDE
     )
-    pair = row[comes], agent[comes], route
-    spared[comes] = place.find_steady(local[comes], moves[pair[0]], occupancy.tight[pair], swaying)[
-        :, None
-    ]
+    found = place.find_spared(
+        *near, goes, duties.past[pair[0], :, route], middle - reach, middle + reach, swaying
+    )
+    found &= (~comes[some] | place.find_steady(*near, tight, swaying))[:, None]
+    spared = np.zeros((len(row), moves.shape[1]), dtype=bool)
+    spared[some] = found
     return spared
 
 
@@ -139,7 +149,8 @@ def find_relieved(
     road: Road,
     occupancy: Occupancy,
     duties: Duties,
-    swaying: float,
+    step: float,
+    assumptions: Assumptions,
 ) -> tuple[Bool[np.ndarray, "batch agent route"], Bool[np.ndarray, "batch agent"]]:
     """Return into whose bands ego comes, and who has to keep clear of ego.
 
@@ -151,8 +162,10 @@ def find_relieved(
         road: The routes.
         occupancy: The others' bands.
         duties: Who has to keep clear.
-        swaying: Moving aside by so much is no intent [m].
+        step: Length of a step [s].
+        assumptions: How far they get across their lanes.
     """
+    _, end = interval(moves.shape[1], step, assumptions)
     entered = np.zeros(occupancy.on_route.shape, dtype=bool)
     owes = duties.follows | duties.yields
     rows = np.arange(len(moves))
@@ -161,7 +174,10 @@ def find_relieved(
         bound, band = place.whole(moves)[:, None], occupancy.band[..., k, :]
         entered[..., k] = (bound[..., 2] <= band[..., 1]) & (bound[..., 3] >= band[..., 0])
         row, agent = np.nonzero(duties.trails[..., k] | duties.comes_in[..., k])
-        spared = _find_spared(place, row, moves, row, agent, k, duties, occupancy, swaying)
+        width = road.routes[k].half_width
+        spared = _find_spared(
+            place, row, moves, row, agent, k, duties, occupancy, end, width, assumptions
+        )
         owes[row, agent, k] |= spared.all(axis=1)
     behind = duties.clear_behind
     behind = behind | (duties.close_behind & _stays_ahead(boxes, moves, occupancy))

@@ -26,7 +26,7 @@ from kerbstone.plan.shield.surroundings import Surroundings
 
 _CROSSWISE = np.pi / 3
 """What points farther away from a lane's direction does not follow it [rad]."""
-_TIGHTEST = 5.0
+TIGHTEST = 5.0
 """Least radius on which a vehicle turns [m]."""
 
 
@@ -109,7 +109,7 @@ class Occupancy:
         least = least_way(speed, braking, start)
         least -= swerve_loss(speed, braking, self.lateral_speed[pair], slope, start)
         most = self._most(row, agent, route, end)
-        turned = self.half[pair][:, 1:] * np.minimum(slope[:, None], most / _TIGHTEST)
+        turned = self.half[pair][:, 1:] * np.minimum(slope[:, None], most / TIGHTEST)
         return station[:, :1] + least - turned, station[:, 1:] + most + turned
 
     def beside(
@@ -133,11 +133,23 @@ class Occupancy:
         band, offset = self.band[row, agent, route], self.offset[row, agent, route]
         way = self._most(row, agent, route, end)
         slope = self.lateral_slope[row, agent][:, None]
-        shift = np.minimum(self.lateral_speed[row, agent][:, None] * end, slope * way)
-        shift += self.half[row, agent, :1] * np.minimum(slope, way / _TIGHTEST)
+        shift = self.shift(row, agent, route, end)
+        shift += self.half[row, agent, :1] * np.minimum(slope, way / TIGHTEST)
         low = np.minimum(np.where(is_free[:, None], offset[:, :1] - shift, np.inf), band[:, :1])
         high = np.maximum(np.where(is_free[:, None], offset[:, 1:] + shift, -np.inf), band[:, 1:])
         return low, high
+
+    def shift(
+        self,
+        row: Integer[np.ndarray, " pair"],
+        agent: Integer[np.ndarray, " pair"],
+        route: Integer[np.ndarray, " pair"],
+        end: Float64[np.ndarray, " step"],
+    ) -> Float64[np.ndarray, "pair step"]:
+        """Return how far middles get across a route at most until the ends of intervals [m]."""
+        slope = self.lateral_slope[row, agent][:, None]
+        way = slope * self._most(row, agent, route, end)
+        return np.minimum(self.lateral_speed[row, agent][:, None] * end, way)
 
     def _most(
         self,

@@ -12,8 +12,6 @@ from kerbstone.plan.shield.road import Road
 
 STAYS = 0.3
 """Ego stays before a road user that it overlaps by this or more across the lane [m]."""
-_WAVERS = 0.02
-"""What leaves a lane may come back into it by so much [m]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +21,7 @@ class Place:
     station: Float64[np.ndarray, "row step 2"]
     offset: Float64[np.ndarray, "row step 2"]
     near: Bool[np.ndarray, "row step"]
+    turn: Float64[np.ndarray, "row step"]
 
     def whole(self, moves: Bool[np.ndarray, "row step"]) -> Float64[np.ndarray, "row 4"]:
         """Return least and greatest station and offset over all steps; empty if never near."""
@@ -41,28 +40,64 @@ class Place:
         self,
         local: Int64[np.ndarray, " pair"],
         moves: Bool[np.ndarray, "pair step"],
-        tight: Float64[np.ndarray, "pair 2"],
-        band: Float64[np.ndarray, "pair 2"],
+        goes: Bool[np.ndarray, "pair step"],
+        past: Float64[np.ndarray, "pair past"],
+        right: Float64[np.ndarray, "pair step"],
+        left: Float64[np.ndarray, "pair step"],
+        swaying: float,
     ) -> Bool[np.ndarray, "pair step"]:
-        """Tell in which steps one that trails ego need not be looked at.
+        """Tell in which steps one near behind ego need not be looked at.
 
-        It has to brake as long as ego stays before it, and while ego leaves its lane. Once ego has
-        left its way, it may come abreast, so ego must not steer back.
+        It has to brake while ego is before it, and if it comes in behind ego while ego keeps its
+        course. Once it may have left ego's way on a side, ego must not move towards that side: it
+        would make anew, at too short a gap, the follower that it had.
 
         Args:
             local: Row of each pair.
             moves: In which steps ego moves.
-            tight: Where the other is across the route.
-            band: Where it may be while it keeps its lane.
+            goes: In which steps ego goes the route's way.
+            past: Where ego's middle was across the route during the response time before; NaN
+                where that is not known.
+            right: Where the other's left side may be at the farthest right until the end of a step.
+            left: Where its right side may be at the farthest left.
+            swaying: Moving aside by so much within the response time is no intent [m].
         """
         low, high = self.offset[local, :, 0], self.offset[local, :, 1]
-        least, most = tight[:, :1], tight[:, 1:]
-        stays = np.minimum(high, most) - np.maximum(low, least) >= STAYS
-        stays = np.logical_and.accumulate(stays | ~moves, axis=1)
-        overlap = np.minimum(high, band[:, 1:]) - np.maximum(low, band[:, :1])
-        overlap = np.where(moves, overlap, np.inf)
-        leaves = overlap <= np.minimum.accumulate(overlap, axis=1) + _WAVERS
-        return ~moves | (self.near[local] & (stays | leaves))
+        known = goes & self.near[local] & np.isfinite(low) & np.isfinite(high)
+        # What comes after the first step that is not known is no relief, so any value will do.
+        low, high = np.where(known, low, 0.0), np.where(known, high, 0.0)
+        track = np.concatenate([past, (low + high) / 2.0, (low + high)[:, -1:] / 2.0], axis=1)
+        count = moves.shape[1]
+        lowest = highest = track[:, :count]
+        to_left, to_right = np.zeros_like(low), np.zeros_like(low)
+        # From the response time before a step begins until after its end.
+        for first in range(past.shape[1] + 2):
+            here = track[:, first : first + count]
+            lowest, highest = np.minimum(lowest, here), np.maximum(highest, here)
+            to_left = np.maximum(to_left, here - lowest)
+            to_right = np.maximum(to_right, highest - here)
+        parted = np.logical_or.accumulate(right < low + STAYS, axis=1)
+        # Written so that what is not known, NaN, is no relief.
+        bad = parted & ~(to_right <= swaying)
+        parted = np.logical_or.accumulate(left > high - STAYS, axis=1)
+        bad |= parted & ~(to_left <= swaying)
+        bad = np.logical_or.accumulate((bad | ~known) & moves, axis=1)
+        return ~moves | ~bad
+
+    def goes_along(
+        self, local: Int64[np.ndarray, " pair"], *, narrow: float, farthest: float
+    ) -> Bool[np.ndarray, "pair step"]:
+        """Tell in which steps ego surely goes the route's way, so that what is aside of it is clear.
+
+        Args:
+            local: Row of each pair.
+            narrow: Ego is turned by less against the route [rad].
+            farthest: No part of it is farther beside the route [m].
+        """
+        offset = self.offset[local]
+        return (np.abs(self.turn[local]) < narrow) & (
+            np.maximum(-offset[..., 0], offset[..., 1]) <= farthest
+        )
 
     def find_steady(
         self,
@@ -110,7 +145,7 @@ def locate(boxes: SweptBoxes, rows: Int64[np.ndarray, " row"], road: Road, route
     unsure = ~extent.sure & extent.near
     if unsure.any():
         extent.station[unsure] = extent.offset[unsure] = (-np.inf, np.inf)
-    return Place(extent.station, extent.offset, extent.near)
+    return Place(extent.station, extent.offset, extent.near, extent.turn)
 
 
 def plane_room(

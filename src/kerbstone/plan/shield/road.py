@@ -14,6 +14,9 @@ from kerbstone.plan.shield.path import Path
 _MOST_ROUTES = 256
 """More ways through a road network are refused: cut the map around ego first."""
 
+BESIDE = 3.0
+"""Ego may be so far beside a lane and still go along it [m]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Lane:

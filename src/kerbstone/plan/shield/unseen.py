@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.shield.assumptions import Assumptions, Behaviour
+from kerbstone.plan.shield.duties import NARROW
 from kerbstone.plan.shield.manoeuvre import SweptBoxes
 from kerbstone.plan.shield.meetings import Meetings, first_meeting, interval
-from kerbstone.plan.shield.occupancy import most_way
+from kerbstone.plan.shield.occupancy import TIGHTEST, most_way
 from kerbstone.plan.shield.place import locate
 from kerbstone.plan.shield.road import Road
 from kerbstone.plan.shield.rss import longitudinal_distance
@@ -19,6 +20,8 @@ from kerbstone.scene import Kind
 
 _BODY = 0.5
 """Around the middle of one on foot [m]."""
+_LONGEST = 20.0
+"""Of a hidden vehicle, where its stretch is longer [m]."""
 
 
 def meet_unseen(
@@ -117,13 +120,20 @@ def _from_stretches(
         cap = min(behaviour.speed, behaviour.speed_factor * route.speed_limit)
         least = np.repeat(stretches.start[row, agent][:, None], len(end), axis=1)
         most = stretches.end[row, agent][:, None] + cap * end
-        wide = np.full(most.shape, route.half_width)
+        wide = _get_aside(
+            place.whole(moves[rows])[local],
+            stretches.end[row, agent] - stretches.start[row, agent],
+            route.half_width,
+            cap * end,
+            end,
+            behaviour,
+        )
         room = place.room(local, least, most, -wide, wide)
         # What is so far behind ego that it can brake for it has to.
         first = route.path.bound_boxes(
             boxes.centre[row, 0], boxes.direction[row, 0], boxes.half[row, 0]
         )
-        follows = (np.abs(first.turn) < assumptions.aligned) & first.near & first.sure
+        follows = (np.abs(first.turn) < NARROW * assumptions.aligned) & first.near & first.sure
         gap = longitudinal_distance(
             np.full(len(row), cap),
             speed[row],
@@ -135,3 +145,28 @@ def _from_stretches(
         follows &= first.station[:, 0] - stretches.end[row, agent] >= gap
         room[~moves[row] | follows[:, None]] = np.inf
         yield first_meeting(row, agent, room, start)
+
+
+def _get_aside(
+    bound: Float64[np.ndarray, "pair 4"],
+    length: Float64[np.ndarray, " pair"],
+    half_width: float,
+    way: Float64[np.ndarray, " step"],
+    end: Float64[np.ndarray, " step"],
+    behaviour: Behaviour,
+) -> Float64[np.ndarray, "pair step"]:
+    """Return how far to either side hidden vehicles get: out of their lane if ego comes into it.
+
+    Args:
+        bound: Least and greatest station and offset of ego.
+        length: Of the stretch [m].
+        half_width: Of its lane [m].
+        way: That they go at most until the ends of the steps [m].
+        end: Ends of the steps [s].
+        behaviour: How fast they change lanes.
+    """
+    is_free = (bound[:, 2] <= half_width) & (bound[:, 3] >= -half_width)
+    shift = np.minimum(behaviour.lateral_speed * end, behaviour.lateral_slope * way)
+    swing = np.minimum(length, _LONGEST)[:, None] / 2.0
+    swing = swing * np.minimum(behaviour.lateral_slope, way / TIGHTEST)
+    return half_width + np.where(is_free[:, None], shift + swing, 0.0)

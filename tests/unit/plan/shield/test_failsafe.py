@@ -60,3 +60,14 @@ def test_the_nearest_route_in_egos_direction_is_chosen_and_kept():
     np.testing.assert_array_equal(choose_route(state, road, aligned=0.8), [0, 1, 1, -1, 1])
     kept = choose_route(state, road, aligned=0.8, present=np.zeros(5, dtype=int))
     np.testing.assert_array_equal(kept, [0, 1, 1, -1, 0])
+
+
+def test_settling_turns_ego_along_its_lane_and_never_back():
+    rng = np.random.default_rng(3)
+    speed, heading = rng.uniform(8.0, 25.0, 60), rng.uniform(-0.06, 0.06, 60)
+    made = build(
+        states(speed, y=rng.uniform(-1.5, 1.5, 60), heading=heading), Candidate(settles=True)
+    )
+    aside = made.state[..., 1] * np.sign(heading)[:, None]
+    assert (np.maximum.accumulate(aside, axis=1) - aside).max() < 0.05
+    assert np.abs(made.state[:, -1, 2]).max() < np.abs(heading).max()

@@ -239,3 +239,36 @@ def test_ego_at_rest_is_safe_whatever_comes():
     view = seen([[[8.0, 0.0]]], np.pi, 30.0)
     made = roll_out(states([0.0]), np.zeros((1, 3, 2)), vehicle=VEHICLE, step=0.1)
     assert judge(made, view, road).safe[0]
+
+
+def test_ego_does_not_steer_back_before_one_near_behind_that_may_have_left_its_way():
+    road = straight_road(2)
+    # It overlaps ego by 0.9 m, half a metre behind, and may be past ego's side within the second.
+    for side in (1.0, -1.0):
+        view = seen([[[-11.0, -0.3 * side]]], 0.0, 13.0, kind=Kind.BUS, size=(17.8, 2.6))
+        ego = {"y": 1.2 * side}
+        back = judge(brake(13.0, road, BRAKE, **ego), view, road)
+        assert not back.safe[0]
+        assert (back.cause[0], back.agent[0]) == (Cause.AGENT, 0)
+        assert judge(brake(13.0, road, Candidate(settles=True), **ego), view, road).safe[0]
+    # Nobody behind: it may.
+    assert judge(brake(13.0, road, BRAKE, y=1.2), NOBODY, road).safe[0]
+
+
+def test_one_near_behind_does_not_stop_ego_from_braking_in_its_lane():
+    road = straight_road(2)
+    view = seen([[[-9.0, 0.3]]], 0.0, 20.0)
+    assert judge(brake(20.0, road, BRAKE, y=0.05), view, road).safe[0]
+
+
+def test_one_near_behind_is_not_trusted_once_ego_turns_off_its_way():
+    road = Road((Lane(np.array([[-500.0, 0.0], [500.0, 0.0]])),))
+    view = seen([[[-9.0, 0.0]]], 0.0, 10.0, size=(8.0, 2.6))
+    straight = brake(8.0, road)
+    control = np.zeros_like(straight.control)
+    control[:, :6, 1] = -0.35
+    control[..., 0] = straight.control[..., 0]
+    turned = roll_out(states([8.0], heading=-0.4), control, vehicle=VEHICLE, step=0.1)
+    assert np.abs(turned.state[0, -1, 2]) > np.pi / 6.0
+    assert judge(straight, view, road).safe[0]
+    assert judge(turned, view, road).cause[0] == Cause.AGENT
