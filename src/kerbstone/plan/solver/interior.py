@@ -177,6 +177,7 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
             lambda: _shorten(best, attempt(now.pace * barrier.shorter)),
         )
     better = (best.rating <= slack) & ~now.done
+    slower = barrier.shorter ** (2 if barrier.second else 1)
     full = best.pace >= 0.99
     lower = better & full & now.strict
     ended = lower & (now.barrier <= barrier.last * 1.001)
@@ -195,7 +196,7 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
             now.relaxation,
         ),
         jnp.clip(jnp.where(better, now.firmness / 4, now.firmness * 4), _SOFTEST, _FIRMEST),
-        jnp.clip(jnp.where(better, best.pace * 2, now.pace * barrier.shorter ** (2 if barrier.second else 1)), _SLOWEST, 1.0),
+        jnp.clip(jnp.where(better, best.pace * 2, now.pace * slower), _SLOWEST, 1.0),
         now.strict | (better & (best.room > 0).all(0)),
         now.done | (ended & saved),
     )
