@@ -32,6 +32,7 @@ ROOMS = (
     "label.metrics",
     "label.review",
     "plan",
+    "plan.beliefs",
     "plan.shield",
     "plan.falsification",
     "settings",

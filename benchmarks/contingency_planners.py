@@ -1,0 +1,212 @@
+"""Ours in the problems of `contingency_problems`: the contingency plan, and what it is beside."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from contingency_problems import CAR, DT, HALF_LANE, HORIZON, WEIGHTS, Ego, Merge, Occlusion
+from contingency_trackers import NEGLIGIBLE, MergeTracker, OcclusionTracker
+from kerbstone.plan.beliefs import (
+    Risk,
+    drop_unlikely,
+    expect,
+    keep_likeliest,
+    keep_to_modes,
+    move_up,
+    never_branch,
+    plan_with_belief,
+    share_trunk,
+)
+from kerbstone.plan.corridor import Corridor, fit_corridor
+from kerbstone.plan.planning import Effort
+from kerbstone.plan.predictions import Predictions, inflate
+from kerbstone.plan.problem import Problem
+from kerbstone.plan.solver.starts import STARTS
+
+TRACKERS = {"merge": MergeTracker, "occlusion": OcclusionTracker}
+EFFORT = Effort(
+    starts=tuple(start for start in STARTS if start.name in ("yield", "go")),
+    first=4,
+    kept=2,
+    last=8,
+)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """One way to deal with what is not known.
+
+    Args:
+        name: Its name.
+        risk: What of the costs counts.
+        change: What it makes of the problem.
+        predict: What it makes of the predictions.
+    """
+
+    name: str
+    risk: Risk | None = None
+    change: Callable[[Problem], Problem] | None = None
+    predict: Callable[[Predictions], Predictions] | None = None
+
+
+def as_both(predictions: Predictions) -> Predictions:
+    """Return the expected prediction in both of two modes, for what is compiled already."""
+    one = expect(predictions)
+    twice = {
+        name: np.repeat(getattr(one, name), 2, axis=1)
+        for name in ("mean", "covariance", "heading", "valid")
+    }
+    return replace(one, probability=np.full_like(predictions.probability, 0.5), **twice)
+
+
+PLANNERS = (
+    Planner("contingency, mean"),
+    Planner("contingency, CVaR 0.2", risk=Risk(tail=0.2, rounds=4, tolerance=0.01)),
+    Planner("likeliest mode", change=keep_likeliest),
+    Planner("expected prediction", predict=as_both),
+    Planner("all modes for ever", change=lambda problem: never_branch(problem, HORIZON)),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of episodes.
+
+    Args:
+        cost: Of each, with that of a collision.
+        collided: Which ended in a collision.
+        stuck: Share of decisions without a feasible plan, in which ego braked.
+        seconds: For each decision, in the way that they were made.
+    """
+
+    cost: np.ndarray
+    collided: np.ndarray
+    stuck: float
+    seconds: float
+
+
+def play(
+    problem: Merge | Occlusion,
+    decide: Callable[[Any, list[Any]], tuple[np.ndarray, np.ndarray]],
+    episodes: np.ndarray,
+    *,
+    steps: int | None = None,
+) -> Outcome:
+    """Drive some episodes to their end; each is the same for everybody who decides.
+
+    Args:
+        problem: The problem.
+        decide: From the tracker and the states to the controls `[episode, 2]`, and where there was
+            no feasible plan.
+        episodes: Their numbers, which are the seeds of their chances.
+        steps: How many are driven, if not all.
+    """
+    chances = [np.random.default_rng([7, int(episode)]) for episode in episodes]
+    states: list[Any] = [problem.draw(rng) for rng in chances]
+    tracker = TRACKERS[problem.name](problem, len(episodes))
+    normal = np.stack([rng.normal(size=(problem.steps, 3)) for rng in chances])
+    even = np.stack([rng.random(problem.steps) for rng in chances])
+    chance = even if problem.name == "occlusion" else normal[:, :, 2]
+    cost = np.zeros(len(episodes))
+    stuck, seconds, decisions = 0, 0.0, 0
+    for step in range(steps or problem.steps):
+        egos = [state.ego for state in states]
+        tracker.learn(tracker.observe(states, normal[:, step, :2]), egos)
+        begin = time.perf_counter()
+        controls, failed = decide(tracker, states)
+        seconds += time.perf_counter() - begin
+        for i, state in enumerate(states):
+            if not state.collided:
+                states[i], charged = problem.step(state, *controls[i], chance[i, step])
+                cost[i] += charged
+                stuck += int(failed[i])
+                decisions += 1
+    collided = np.array([state.collided for state in states])
+    return Outcome(cost, collided, stuck / decisions, seconds / decisions)
+
+
+def decide_by(planner: Planner, problem: Merge | Occlusion) -> Callable[..., Any]:
+    """Return the decisions of one of ours."""
+    corridor = lay_lane(problem.wanted)
+    last: list[np.ndarray] = []
+
+    def decide(tracker: Any, states: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        egos = [state.ego for state in states]
+        posed, given = pose(planner, tracker, egos, corridor, last)
+        found = plan_with_belief(
+            posed, risk=planner.risk, vehicle=CAR, horizon=HORIZON, given=given, effort=EFFORT
+        )
+        controls, failed = np.array(found.plans.controls), ~np.asarray(found.plans.feasible)
+        hard = np.array([brake(ego) for ego in egos])
+        controls[failed] = hard[failed][:, None]
+        last[:] = [controls]
+        return controls[:, 0, 0], failed
+
+    return decide
+
+
+def pose(
+    planner: Planner,
+    tracker: Any,
+    egos: list[Ego],
+    corridor: Corridor,
+    last: list[np.ndarray],
+) -> tuple[Problem, np.ndarray]:
+    """Return the problem of a moment as a planner sees it, and controls to begin from."""
+    predictions, branch = tracker.predict(egos)
+    if planner.predict is not None:
+        predictions = planner.predict(predictions)
+    batch = len(egos)
+    start = np.array(egos)
+    low, high = CAR.speed
+    start[:, 3] = np.clip(start[:, 3], low + 1e-3, high)
+    start[:, 4] = np.clip(start[:, 4], CAR.acceleration[0] + 1e-3, CAR.acceleration[1] - 1e-3)
+    problem = Problem(
+        start,
+        jax.tree.map(lambda value: np.broadcast_to(value, (batch, *np.shape(value))), corridor),
+        inflate(predictions, CAR, confidence=0.9),
+        np.asarray(predictions.probability, np.float64),
+        np.asarray(branch, np.int32),
+        WEIGHTS,
+    )
+    problem = drop_unlikely(problem, NEGLIGIBLE)
+    if planner.change is not None:
+        problem = planner.change(problem)
+    hard = np.array([brake(ego) for ego in egos])
+    hard = np.broadcast_to(hard[:, None, None], (batch, 1, 2, *hard.shape[1:]))
+    before = move_up(last[0]) if last else hard[:, 0]
+    trunks = share_trunk(before, np.asarray(problem.branch_step))
+    given = np.concatenate([trunks, keep_to_modes(before), hard], axis=1)
+    return problem, given
+
+
+def lay_lane(wanted: float) -> Corridor:
+    """Return the lane that ego drives in."""
+    along = np.arange(-30.0, 160.0, 5.0)
+    side = np.full(len(along), HALF_LANE)
+    line = np.stack([along, 0.0 * along], axis=-1)
+    return jax.tree.map(
+        np.asarray, fit_corridor(line, side, side, np.full(len(along), float(wanted)))
+    )
+
+
+def brake(ego: Ego) -> np.ndarray:
+    """Return controls that brake as hard as they may to a standstill, wheels straightened."""
+    controls = np.empty((HORIZON.steps, 2))
+    speed, acceleration, steering = ego.speed, ego.acceleration, ego.steering
+    for step in range(HORIZON.steps):
+        # From the speed and acceleration after the step: it must be possible to let go in time.
+        aim = max(-7.6, -1.5 * max(speed + DT * acceleration, 0.0))
+        jerk = np.clip((aim - acceleration) / DT, -19.0, 19.0)
+        rate = np.clip(-steering / DT, -0.5, 0.5)
+        controls[step] = jerk, rate
+        speed += DT * acceleration + DT * DT / 2 * jerk
+        acceleration += DT * jerk
+        steering += DT * rate
+    return controls

@@ -1,0 +1,122 @@
+"""Controls for a contingency plan to begin from: the last plan, and plans for each mode alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Float64, Int
+
+from kerbstone.plan.admission import admit
+from kerbstone.plan.planning import Effort, plan
+from kerbstone.plan.problem import Horizon, Problem
+from kerbstone.plan.vehicle import Vehicle
+
+
+def move_up(
+    controls: Float[Array | np.ndarray, "batch mode step 2"], steps: int = 1
+) -> Float64[np.ndarray, "batch mode step 2"]:
+    """Return what is left of plans some steps later; then nothing is changed any more.
+
+    Args:
+        controls: Columns `ControlIndex`.
+        steps: How many steps were driven since.
+    """
+    values = np.asarray(controls, np.float64)
+    moved = np.zeros_like(values)
+    moved[:, :, : values.shape[2] - steps] = values[:, :, steps:]
+    return moved
+
+
+def share_trunk(
+    controls: Float[Array | np.ndarray, "batch mode step 2"],
+    branch_step: Int[Array | np.ndarray, " batch"],
+) -> Float64[np.ndarray, "batch given mode step 2"]:
+    """Return plans that share their controls as long as they must, once by each mode.
+
+    The first one returned has the first mode's controls for a trunk, and so on. They may hit
+    someone: that is for the solver to mend.
+
+    Args:
+        controls: That may differ between modes from the first step on; columns `ControlIndex`.
+        branch_step: From which step on they may.
+    """
+    values = np.asarray(controls, np.float64)
+    shared = np.arange(values.shape[2]) < np.asarray(branch_step)[:, None]
+    return np.where(shared[:, None, None, :, None], values[:, :, None], values[:, None])
+
+
+def keep_to_modes(
+    controls: Float[Array | np.ndarray, "batch mode step 2"],
+) -> Float64[np.ndarray, "batch given mode step 2"]:
+    """Return plans that never branch, once for each mode: in all modes they do as in that one.
+
+    The branch that stops for the worst of the modes is safe in all of them and stays so, when the
+    tree that it belongs to cannot be driven any more.
+
+    Args:
+        controls: Of each mode; columns `ControlIndex`.
+    """
+    values = np.asarray(controls, np.float64)
+    return np.repeat(values[:, :, None], values.shape[1], axis=2)
+
+
+def plan_alone(
+    problem: Problem,
+    *,
+    vehicle: Vehicle | None = None,
+    horizon: Horizon | None = None,
+    effort: Effort | None = None,
+    precision: Any = np.float32,
+) -> Float64[np.ndarray, "batch given mode step 2"]:
+    """Return plans made for each mode as if it were sure, joined to trees by `share_trunk`.
+
+    A tree that begins as one decision in all modes (yield in all, pass on the left in all) finds
+    the best for each mode only where one leads to the other. Begun from these it may go different
+    ways in different modes. That takes as long again as the plan itself.
+
+    Args:
+        problem: With one batch axis, or none.
+        vehicle: The car.
+        horizon: How far ahead.
+        effort: How much is done for each mode.
+        precision: Of the iterations.
+
+    Raises:
+        InputError: As `planning.plan`.
+    """
+    vehicle, horizon = vehicle or Vehicle(), horizon or Horizon()
+    problem = admit(problem, vehicle, horizon)
+    alone = plan(
+        split_modes(problem), vehicle=vehicle, horizon=horizon, effort=effort, precision=precision
+    )
+    controls = np.asarray(alone.controls)
+    shape = (*np.shape(problem.probability), horizon.steps, 2)
+    return share_trunk(controls.reshape(shape), np.asarray(problem.branch_step))
+
+
+def split_modes(problem: Problem) -> Problem:
+    """Return the modes of a batch of problems as problems of one mode each, one after another.
+
+    Args:
+        problem: A batch of problems.
+    """
+    batch, modes = np.shape(problem.probability)
+
+    def repeat(values: Any) -> np.ndarray:
+        values = np.asarray(values)
+        return np.repeat(values, modes, axis=0) if values.ndim else values
+
+    def split(values: Any) -> np.ndarray:
+        values = np.asarray(values)
+        return values.reshape(batch * modes, 1, *values.shape[2:])
+
+    return Problem(
+        repeat(problem.start),
+        jax.tree.map(repeat, problem.corridor),
+        jax.tree.map(split, problem.ellipses),
+        np.ones((batch * modes, 1)),
+        np.zeros(batch * modes, np.int32),
+        jax.tree.map(repeat, problem.weights),
+    )
