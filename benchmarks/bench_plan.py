@@ -25,8 +25,9 @@ from ipopt_peer import homotopy_starts, solve_all
 from kerbstone.plan.admission import admit
 from kerbstone.plan.checking import check_plans, place_discs, project_points
 from kerbstone.plan.gradients import settle
-from kerbstone.plan.planning import OPTIONS, RENEWAL, plan
+from kerbstone.plan.planning import RENEWAL, plan
 from kerbstone.plan.problem import Problem
+from kerbstone.plan.solver.compiling import compiler_options
 from p50 import HORIZON, VEHICLE, braking_start, make_p50, take
 from timing import measure, print_rows, write_results
 
@@ -169,7 +170,7 @@ def make_derivative(problem: Problem, controls: np.ndarray) -> Any:
             )
             return (smooth.states[..., :2] ** 2).mean() + smooth.cost.sum()
 
-        function = jax.jit(jax.grad(loss), compiler_options=OPTIONS)
+        function = jax.jit(jax.grad(loss), compiler_options=compiler_options())
         jax.block_until_ready(function(numbers))
 
     def call() -> Any:
@@ -196,13 +197,13 @@ def check_gradients(problem: Problem, ways: int = 4) -> list[dict[str, Any]]:
             smooth = settle(moved, controls, **SETTINGS)
             return (look * smooth.states).sum((1, 2, 3)), smooth
 
-        value = jax.jit(measure_states, compiler_options=OPTIONS)
+        value = jax.jit(measure_states, compiler_options=compiler_options())
 
         def measure_all(*arguments: Any) -> Any:
             each, smooth = measure_states(*arguments)
             return each.sum(), smooth
 
-        slope = jax.jit(jax.grad(measure_all, has_aux=True), compiler_options=OPTIONS)
+        slope = jax.jit(jax.grad(measure_all, has_aux=True), compiler_options=compiler_options())
         analytic, numeric, steady = [], [], []
         for at in range(0, count, 16):
             some = jax.tree.map(

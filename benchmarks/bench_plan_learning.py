@@ -26,9 +26,10 @@ import optax
 from kerbstone.plan.admission import admit
 from kerbstone.plan.corridor import fit_corridor
 from kerbstone.plan.gradients import settle
-from kerbstone.plan.planning import OPTIONS, Effort, plan
+from kerbstone.plan.planning import Effort, plan
 from kerbstone.plan.problem import Ellipses, Horizon, Problem, Weights
 from kerbstone.plan.shield import Lane, Road, Shield, Surroundings, advance
+from kerbstone.plan.solver.compiling import compiler_options
 from kerbstone.plan.vehicle import Vehicle
 from kerbstone.scene import Kind
 from timing import print_rows, write_results
@@ -126,7 +127,7 @@ def unlearn_by_plans(steps: int) -> list[dict[str, Any]]:
             apart = jnp.where(smooth.strict[:, None], smooth.states[:, 0, :, 3] - right, 0.0)
             return (apart**2).mean()
 
-        slope = jax.jit(jax.value_and_grad(loss), compiler_options=OPTIONS)
+        slope = jax.jit(jax.value_and_grad(loss), compiler_options=compiler_options())
         bias = jnp.asarray(BIAS)
         optimiser = optax.adam(0.4)
         state = optimiser.init(bias)
@@ -153,7 +154,7 @@ def unlearn_by_interventions(rounds: int) -> list[dict[str, Any]]:
             # Where the shield let the command pass, the two are one and nothing is learned.
             return jnp.where(smooth.strict & (applied[:, 1] > 0), apart**2, 0.0).mean()
 
-        slope = jax.jit(jax.value_and_grad(loss), compiler_options=OPTIONS)
+        slope = jax.jit(jax.value_and_grad(loss), compiler_options=compiler_options())
         bias = jnp.asarray(BIAS)
         optimiser = optax.adam(0.8)
         state = optimiser.init(bias)

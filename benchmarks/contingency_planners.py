@@ -16,6 +16,7 @@ from kerbstone.plan.beliefs import (
     Risk,
     drop_unlikely,
     expect,
+    hold_standstill,
     keep_likeliest,
     keep_to_modes,
     move_up,
@@ -134,7 +135,7 @@ def play(
 def decide_by(planner: Planner, problem: Merge | Occlusion) -> Callable[..., Any]:
     """Return the decisions of one of ours."""
     corridor = lay_lane(problem.wanted)
-    last: list[np.ndarray] = []
+    last: list[tuple[np.ndarray, np.ndarray]] = []
 
     def decide(tracker: Any, states: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         egos = [state.ego for state in states]
@@ -145,7 +146,9 @@ def decide_by(planner: Planner, problem: Merge | Occlusion) -> Callable[..., Any
         controls, failed = np.array(found.plans.controls), ~np.asarray(found.plans.feasible)
         hard = np.array([brake(ego) for ego in egos])
         controls[failed] = hard[failed][:, None]
-        last[:] = [controls]
+        held = hold_standstill(controls, found.plans.states, dt=DT)
+        held[failed] = controls[failed]
+        last[:] = [(controls, held)]
         return controls[:, 0, 0], failed
 
     return decide
@@ -156,7 +159,7 @@ def pose(
     tracker: Any,
     egos: list[Ego],
     corridor: Corridor,
-    last: list[np.ndarray],
+    last: list[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[Problem, np.ndarray]:
     """Return the problem of a moment as a planner sees it, and controls to begin from."""
     predictions, branch = tracker.predict(egos)
@@ -180,9 +183,9 @@ def pose(
         problem = planner.change(problem)
     hard = np.array([brake(ego) for ego in egos])
     hard = np.broadcast_to(hard[:, None, None], (batch, 1, 2, *hard.shape[1:]))
-    before = move_up(last[0]) if last else hard[:, 0]
+    before, held = (move_up(controls) for controls in last[0]) if last else (hard[:, 0],) * 2
     trunks = share_trunk(before, np.asarray(problem.branch_step))
-    given = np.concatenate([trunks, keep_to_modes(before), hard], axis=1)
+    given = np.concatenate([trunks, keep_to_modes(held), hard], axis=1)
     return problem, given
 
 

@@ -29,7 +29,9 @@ DT = HORIZON.dt
 WEIGHTS = Weights(clearance=0.0)
 HALF_LANE = 1.75
 COLLISION = 1000.0
+DISCS = CAR.disc_offsets
 _PARTS = 5  # of a step at which boxes are compared
+_FAR = 14.0  # from there two do not meet within a step [m]
 
 
 class Ego(NamedTuple):
@@ -59,13 +61,16 @@ _VAN = Box(34.0, -3.3, 0.0, 2.75, 1.0)
 def drive(ego: Ego, jerk: float, rate: float = 0.0) -> Ego:
     """Return ego after a step: the motion that plans are made with."""
     middle = ego.speed + DT / 2 * ego.acceleration + DT * DT / 8 * jerk
+    speed = ego.speed + DT * ego.acceleration + DT * DT / 2 * jerk
+    if not (ego.heading or ego.steering or rate):  # straight ahead, as in a tree of searches
+        return Ego(ego.x + DT * middle, ego.y, 0.0, speed, ego.acceleration + DT * jerk)
     turn = DT / CAR.wheelbase * middle * math.tan(ego.steering + DT / 2 * rate)
     way = ego.heading + turn / 2
     return Ego(
         ego.x + DT * middle * math.cos(way),
         ego.y + DT * middle * math.sin(way),
         ego.heading + turn,
-        ego.speed + DT * ego.acceleration + DT * DT / 2 * jerk,
+        speed,
         ego.acceleration + DT * jerk,
         ego.steering + DT * rate,
     )
@@ -75,7 +80,7 @@ def charge(before: Ego, after: Ego, jerk: float, rate: float, wanted: float) -> 
     """Return what a step of ego costs; see `plan.problem.Weights`."""
     w = WEIGHTS
     sine = math.sin(after.heading)
-    offsets = [after.y + ahead * sine for ahead in CAR.disc_offsets]
+    offsets = sum((after.y + ahead * sine) ** 2 for ahead in DISCS)
     lateral = after.speed**2 * math.tan(after.steering) / CAR.wheelbase
     low, high = COMFORT_ACCELERATION
     excess = (
@@ -85,7 +90,7 @@ def charge(before: Ego, after: Ego, jerk: float, rate: float, wanted: float) -> 
         + max(abs(jerk) - COMFORT_JERK, 0.0) ** 2
     )
     rated = (
-        w.reference * sum(offset**2 for offset in offsets)
+        w.reference * offsets
         + w.speed * (after.speed - wanted) ** 2
         + w.acceleration * after.acceleration**2
         + w.lateral * lateral**2
@@ -93,7 +98,7 @@ def charge(before: Ego, after: Ego, jerk: float, rate: float, wanted: float) -> 
         + w.steering * rate**2
         + w.comfort * excess
     )
-    middle = CAR.disc_offsets[1]
+    middle = DISCS[1]
     gained = after.x - before.x + middle * (math.cos(after.heading) - math.cos(before.heading))
     return DT * rated - w.progress * gained
 
@@ -129,8 +134,7 @@ def touches(first: Box, second: Box) -> bool:
 
 def meets(before: tuple[Box, Box], after: tuple[Box, Box]) -> bool:
     """Tell whether two boxes touch during a step, in which each moves straight."""
-    near = math.hypot(after[1].x - after[0].x, after[1].y - after[0].y)
-    if near > 14.0:
+    if abs(after[1].x - after[0].x) > _FAR:
         return False
     for part in range(1, _PARTS + 1):
         share = part / _PARTS

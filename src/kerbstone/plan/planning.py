@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from kerbstone.errors import InputError
 from kerbstone.plan.admission import admit
 from kerbstone.plan.problem import Horizon, Problem
+from kerbstone.plan.solver.compiling import compiler_options
 from kerbstone.plan.solver.interior import Barrier, Car, Iterate, advance, begin, expect
 from kerbstone.plan.solver.layout import lay_out
 from kerbstone.plan.solver.starts import STARTS, Start, make_starts
@@ -24,9 +25,6 @@ from kerbstone.plan.vehicle import Vehicle
 # Lanes solved by one call: a batch is cut into parts of these sizes, one to a thread.
 _BATCHES = (1, 4, 16, 32)
 _THREADS = 2
-
-# XLA's older code for loops is twice as fast as its newer one on these small products.
-OPTIONS = {"xla_cpu_use_fusion_emitters": False}
 
 
 @dataclass(frozen=True)
@@ -143,7 +141,7 @@ def _cut(batch: int) -> list[slice]:
 def _compile(vehicle: Vehicle, horizon: Horizon, effort: Effort, precision: str) -> Any:
     car = Car(vehicle, horizon.dt)
     function = partial(_solve, horizon=horizon, car=car, effort=effort, precision=precision)
-    return jax.jit(function, compiler_options=OPTIONS)
+    return jax.jit(function, compiler_options=compiler_options())
 
 
 def _solve(

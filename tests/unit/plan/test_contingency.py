@@ -3,6 +3,8 @@
 A lane 3.5 m wide. In mode 0 somebody comes to stand in it after 2 s, in mode 1 nobody does.
 """
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from kerbstone.errors import InputError
 from kerbstone.plan.beliefs import (
     Risk,
     cost_branches,
+    hold_standstill,
     keep_likeliest,
     keep_to_modes,
     move_up,
@@ -21,12 +24,12 @@ from kerbstone.plan.beliefs import (
     value_at_risk,
 )
 from kerbstone.plan.beliefs.beginnings import split_modes
-from kerbstone.plan.checking import check_plans
+from kerbstone.plan.checking import check_plans, roll_out
 from kerbstone.plan.corridor import fit_corridor
 from kerbstone.plan.planning import Effort, plan
 from kerbstone.plan.problem import Ellipses, Horizon, Problem, Weights
 from kerbstone.plan.solver.starts import STARTS
-from kerbstone.plan.vehicle import StateIndex, Vehicle
+from kerbstone.plan.vehicle import ControlIndex, StateIndex, Vehicle
 
 CAR = Vehicle()
 HORIZON = Horizon(24, 0.25)
@@ -233,6 +236,33 @@ def test_the_careful_branch_is_safe_in_all_modes():
     assert found[0].feasible.all()
     assert not found[1].feasible.any()
     assert all((one.excess["branch"] == 0).all() for one in found)
+
+
+def test_who_stops_for_somebody_stays_there():
+    problem = problems(branch_step=4)
+    controls = np.zeros((4, 2, 24, 2))
+    speed, acceleration = np.array([8.0, 8.0, 7.0, 9.0]), np.zeros(4)
+    for step in range(24):
+        aim = np.maximum(-5.0, -1.5 * np.maximum(speed + HORIZON.dt * acceleration, 0.0))
+        # Towards the end it creeps on.
+        jerk = np.clip((aim - acceleration) / HORIZON.dt, -18.0, 18.0) if step < 21 else 4.0
+        controls[:, 0, step, ControlIndex.JERK] = jerk
+        speed = speed + HORIZON.dt * acceleration + HORIZON.dt**2 / 2 * jerk
+        acceleration = acceleration + HORIZON.dt * jerk
+    states = roll_out(problem.start, controls, vehicle=CAR, dt=HORIZON.dt)
+    assert (states[:, 0, -1, StateIndex.SPEED] > 0.5).all()
+    held = hold_standstill(controls, states, dt=HORIZON.dt)
+    ends = roll_out(problem.start, held, vehicle=CAR, dt=HORIZON.dt)
+    assert ends[:, 0, -1, 3:5] == pytest.approx(np.zeros((4, 2)), abs=1e-9)
+    assert check(problem, keep_to_modes(held)[:, 0]).feasible.all()
+    # Moved up, it still stands; as it was it has driven on.
+    now = replace(problem, start=states[:, 0, 6])
+    later = [keep_to_modes(move_up(plan, 6))[:, 0] for plan in (controls, held)]
+    ways = [roll_out(now.start, plan, vehicle=CAR, dt=HORIZON.dt) for plan in later]
+    assert (ways[0][:, 0, -1, 0] - ends[:, 0, -1, 0] > 2.0).all()
+    assert ways[1][:, 0, -1, 0] == pytest.approx(ends[:, 0, -1, 0], abs=1e-6)
+    # The other mode never stops, and nothing of it is changed.
+    assert np.array_equal(held[:, 1], controls[:, 1])
 
 
 def test_a_tree_joined_of_each_mode_alone_is_each_alone_where_nothing_is_shared():

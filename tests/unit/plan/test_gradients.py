@@ -12,8 +12,8 @@ import pytest
 
 import planned
 from kerbstone.plan.gradients import settle
-from kerbstone.plan.planning import OPTIONS
 from kerbstone.plan.problem import Problem
+from kerbstone.plan.solver.compiling import compiler_options
 
 STEP = 1e-5
 
@@ -36,7 +36,7 @@ def case():
             )
             return (look * smooth.states).sum((1, 2, 3)) + smooth.cost, smooth
 
-        @partial(jax.jit, compiler_options=OPTIONS)
+        @partial(jax.jit, compiler_options=compiler_options())
         def both(numbers, rest):
             def function(numbers):
                 each, smooth = measure(eqx.combine(numbers, rest))

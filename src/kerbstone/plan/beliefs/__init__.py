@@ -6,6 +6,7 @@ them apart (`when_to_branch`), and weighs what they cost by the belief (`plan_wi
 """
 
 from kerbstone.plan.beliefs.beginnings import (
+    hold_standstill,
     keep_to_modes,
     move_up,
     plan_alone,
@@ -40,6 +41,7 @@ __all__ = [
     "existence_of",
     "expect",
     "foresee",
+    "hold_standstill",
     "is_in_view",
     "keep_likeliest",
     "keep_to_modes",

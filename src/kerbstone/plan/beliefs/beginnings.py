@@ -11,7 +11,10 @@ from jaxtyping import Array, Float, Float64, Int
 from kerbstone.plan.admission import admit
 from kerbstone.plan.planning import Effort, plan
 from kerbstone.plan.problem import Horizon, Problem
-from kerbstone.plan.vehicle import Vehicle
+from kerbstone.plan.vehicle import ControlIndex, StateIndex, Vehicle
+
+_STANDS, _SETTLED = 0.12, 0.5
+"""Speed and acceleration up to which a car has come to a standstill [m/s, m/s²]."""
 
 
 def move_up(
@@ -27,6 +30,40 @@ def move_up(
     moved = np.zeros_like(values)
     moved[:, :, : values.shape[2] - steps] = values[:, :, steps:]
     return moved
+
+
+def hold_standstill(
+    controls: Float[Array | np.ndarray, "batch mode step 2"],
+    states: Float[Array | np.ndarray, "batch mode step_plus_1 6"],
+    *,
+    dt: float,
+) -> Float64[np.ndarray, "batch mode step 2"]:
+    """Return plans that stay where they come to a standstill.
+
+    A plan that has stopped for somebody may creep on towards its end, where nothing weighs against
+    it. Moved up, it would drive into them. The speed and the acceleration that are left are brought
+    to zero in two steps.
+
+    Args:
+        controls: Columns `ControlIndex`.
+        states: That they lead to, the start first; columns `StateIndex`.
+        dt: Length of a step [s].
+    """
+    held = np.array(controls, np.float64)
+    speed, acceleration = (
+        np.asarray(states, np.float64)[..., i] for i in (StateIndex.SPEED, StateIndex.ACCELERATION)
+    )
+    stands = (np.abs(speed) <= _STANDS) & (np.abs(acceleration) <= _SETTLED)
+    for batch, mode in np.argwhere(stands.any(axis=-1)):
+        first = int(stands[batch, mode].argmax())
+        v, a = speed[batch, mode, first], acceleration[batch, mode, first]
+        # Of v + 2 a dt + (3 j1 + j2) dt² / 2 = 0 and a + (j1 + j2) dt = 0.
+        jerk = -(v / dt**2 + 1.5 * a / dt)
+        rest = np.array([jerk, -a / dt - jerk])
+        held[batch, mode, first:] = 0.0
+        count = min(2, held.shape[2] - first)
+        held[batch, mode, first : first + count, ControlIndex.JERK] = rest[:count]
+    return held
 
 
 def share_trunk(
