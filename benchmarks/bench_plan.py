@@ -41,10 +41,11 @@ STEP = 1e-5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="32 instances, fewer repeats")
+    parser.add_argument("--count", type=int, default=256, help="instances")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--parts", nargs="*", default=["cost", "time", "gradient"])
     arguments = parser.parse_args()
-    problem = make_p50(32 if arguments.quick else 256)
+    problem = make_p50(32 if arguments.quick else arguments.count)
     repeats = 5 if arguments.quick else arguments.repeats
     rows: list[dict[str, Any]] = []
     if "cost" in arguments.parts:
@@ -104,7 +105,7 @@ def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
     """Time plans from nothing and from the last cycle's, alone and with derivatives."""
     peer = min_peer_time(problem)
     rows = []
-    for size in BATCHES:
+    for size in (size for size in BATCHES if size <= len(problem.start)):
         some = take(problem, np.arange(size))
         first = plan(some, **SETTINGS)
         later, given = move_on(some, np.asarray(first.controls), np.asarray(first.states))

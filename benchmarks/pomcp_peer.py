@@ -154,7 +154,7 @@ class _Belief(pomdp_py.GenerativeDistribution):
 def decide_by_search(
     problem: Merge | Occlusion,
     *,
-    searches: int = 4000,
+    searches: int = 2000,
     exploration: float = 20.0,
     penalty: float = 100.0,
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:

@@ -38,11 +38,12 @@ def hold_standstill(
     *,
     dt: float,
 ) -> Float64[np.ndarray, "batch mode step 2"]:
-    """Return plans that stay where they come to a standstill.
+    """Return plans that stay where they last stand still.
 
     A plan that has stopped for somebody may creep on towards its end, where nothing weighs against
-    it. Moved up, it would drive into them. The speed and the acceleration that are left are brought
-    to zero in two steps.
+    it. Moved up, it would drive into them. From the last step at which it stands and does not roll
+    forward, or else from the first at which it stands, the speed and the acceleration that are
+    left are brought to zero in two steps.
 
     Args:
         controls: Columns `ControlIndex`.
@@ -55,7 +56,8 @@ def hold_standstill(
     )
     stands = (np.abs(speed) <= _STANDS) & (np.abs(acceleration) <= _SETTLED)
     for batch, mode in np.argwhere(stands.any(axis=-1)):
-        first = int(stands[batch, mode].argmax())
+        back = np.flatnonzero(stands[batch, mode] & (speed[batch, mode] <= 0.0))
+        first = int(back[-1] if len(back) else stands[batch, mode].argmax())
         v, a = speed[batch, mode, first], acceleration[batch, mode, first]
         # Of v + 2 a dt + (3 j1 + j2) dt² / 2 = 0 and a + (j1 + j2) dt = 0.
         jerk = -(v / dt**2 + 1.5 * a / dt)
