@@ -68,9 +68,8 @@ def compare_costs(problem: Problem) -> list[dict[str, Any]]:
     checked = check_plans(problem, np.asarray(ours.controls), **SETTINGS)
     starts = homotopy_starts(problem)[:, :STARTS]
     peer = solve_all(problem, starts)
-    costs = np.where(peer.feasible, peer.cost, np.inf)
-    best = costs.min(1)
-    scale = best + reward(problem, peer.controls[np.arange(len(best)), costs.argmin(1)])
+    best, whose = peer.best()
+    scale = best + reward(problem, peer.controls[np.arange(len(best)), whose])
     rows = []
     for name, feasible, cost in (
         ("ours", checked.feasible, checked.cost),
@@ -103,7 +102,7 @@ def reward(problem: Problem, controls: np.ndarray) -> np.ndarray:
 
 def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
     """Time plans from nothing and from the last cycle's, alone and with derivatives."""
-    peer = min_peer_time(problem)
+    peer = time_peer(problem)
     rows = []
     for size in (size for size in BATCHES if size <= len(problem.start)):
         some = take(problem, np.arange(size))
@@ -132,7 +131,7 @@ def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
-def min_peer_time(problem: Problem) -> float:
+def time_peer(problem: Problem) -> float:
     """Return IPOPT's median time from braking [ms]."""
     some = take(problem, np.arange(min(32, len(problem.start))))
     return 1e3 * float(np.median(solve_all(some, braking_start(some)[:, None]).seconds))

@@ -16,6 +16,7 @@ Simulated: one lane, a car ahead that drives on at constant speed, 16 situations
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +27,7 @@ import optax
 from kerbstone.plan.admission import admit
 from kerbstone.plan.corridor import fit_corridor
 from kerbstone.plan.gradients import settle
-from kerbstone.plan.planning import Effort, plan
+from kerbstone.plan.planning import plan
 from kerbstone.plan.problem import Ellipses, Horizon, Problem, Weights
 from kerbstone.plan.shield import Lane, Road, Shield, Surroundings, advance
 from kerbstone.plan.solver.compiling import compiler_options
@@ -100,21 +101,13 @@ def make_problem(ahead: Ahead) -> Problem:
 def shift(problem: Problem, bias: Any) -> Problem:
     """Return the problems as the predictor sees them."""
     time = HORIZON.dt * jnp.arange(1, HORIZON.steps + 1)
-    ellipses = problem.ellipses
-    moved = jnp.asarray(ellipses.centre).at[..., 0].add(bias[0] + bias[1] * time)
-    return Problem(
-        problem.start,
-        problem.corridor,
-        Ellipses(moved, ellipses.semi_axes, ellipses.heading, ellipses.present),
-        problem.probability,
-        problem.branch_step,
-        problem.weights,
-    )
+    moved = jnp.asarray(problem.ellipses.centre).at[..., 0].add(bias[0] + bias[1] * time)
+    return replace(problem, ellipses=replace(problem.ellipses, centre=moved))
 
 
 def make_plans(problem: Problem) -> np.ndarray:
-    """Return plans to settle from: in float64 and near the settled ones."""
-    return np.asarray(plan(jax.tree.map(np.asarray, problem), **SETTINGS, effort=Effort()).controls)
+    """Return plans to settle from, near the settled ones."""
+    return np.asarray(plan(jax.tree.map(np.asarray, problem), **SETTINGS).controls)
 
 
 def unlearn_by_plans(steps: int) -> list[dict[str, Any]]:
@@ -184,14 +177,8 @@ def drive(ahead: Ahead, bias: np.ndarray) -> list[tuple[Problem, np.ndarray, np.
     for _ in range(CYCLES):
         gap = place - state[:, 0] - (VEHICLE.length - VEHICLE.rear_overhang) - SIZE[0] / 2
         problem = make_problem(Ahead(state[:, 3], np.maximum(gap, 0.5), ahead.lead_speed))
-        problem = Problem(
-            np.concatenate([np.zeros((BATCH, 3)), state[:, 3:]], axis=1),
-            problem.corridor,
-            problem.ellipses,
-            problem.probability,
-            problem.branch_step,
-            problem.weights,
-        )
+        start = np.concatenate([np.zeros((BATCH, 3)), state[:, 3:]], axis=1)
+        problem = replace(problem, start=start)
         begun = make_plans(shift(problem, bias))
         decision = shield.step(state, begun[:, 0, 0], see(place, ahead.lead_speed))
         changed = decision.intervened & ready

@@ -56,9 +56,9 @@ def seen(position, heading, speed, *, kind=Kind.CAR, size=(4.5, 1.9), **more):
     )
 
 
-def leader(gap, speed, ego_x=0.0, length=4.5):
+def leader(gap, speed):
     """One car ahead in ego's lane, whose rear is `gap` before ego's front."""
-    x = np.asarray(ego_x) + FRONT + np.asarray(gap, dtype=float) + length / 2
+    x = FRONT + np.asarray(gap, dtype=float) + 4.5 / 2
     position = np.stack([x, np.zeros_like(x)], axis=-1)[:, None]
     return seen(position, 0.0, np.asarray(speed, dtype=float)[:, None])
 

@@ -63,7 +63,7 @@ def test_a_caused_collision_is_a_no(monkeypatch) -> None:
     assert run_json("falsify", 60, code=10)["defects"] == 1
 
 
-def test_an_unknown_family_is_named(tmp_path) -> None:
+def test_an_unknown_family_is_named() -> None:
     result = run("falsify", 10, "--family", "followin", code=3)
     assert "following" in result.stderr
 

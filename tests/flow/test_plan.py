@@ -100,7 +100,6 @@ def test_the_page_holds_what_was_planned(planned):
     assert page.count('"name":"lanes"') == len(said["moments"])
     for text in ("Plan: plain/0", "Shield", "Fail-safe", "class Plans", "2 plans"):
         assert text in page
-    assert "http-equiv" in page
 
 
 def test_the_command_prints_a_table_and_says_where_the_page_is(road, tmp_path, monkeypatch):
@@ -215,6 +214,7 @@ def test_a_timeline_is_a_batch_of_plans_that_an_independent_check_confirms(road)
 def test_no_plan_costs_more_than_the_failsafe(road):
     horizon = Horizon(STEPS, 0.15)
     timeline = plan_scene(scene_of(road), [4.0, 7.0], horizon=horizon, rules=rules())
+    compared = []
     for moment in timeline.moments:
         assert moment.begun in {FAILSAFE, "brake", "yield", "go", "left", "left fast", "right",
                                 "right fast"}  # fmt: skip
@@ -225,6 +225,8 @@ def test_no_plan_costs_more_than_the_failsafe(road):
         if check.feasible[0]:
             assert moment.plan.feasible[0]
             assert moment.plan.cost[0] <= check.cost[0] + 1e-6
+            compared.append(moment)
+    assert compared
 
 
 def test_a_forecast_of_ones_own_is_planned_against_and_nan_in_it_is_refused(road):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from itertools import groupby
-from string import Template
 
 from kerbstone.app.choices import say_interval, say_number
+from kerbstone.app.pages import static_page
 from kerbstone.app.terminal import format_duration
 from kerbstone.mine.coverage import ALL, Coverage, CoverageRow
 from kerbstone.mine.rates import CLUSTERED, LEVEL, Rate
@@ -38,14 +35,10 @@ def coverage_page(coverage: Coverage, docs: Mapping[str, str], *, store: str) ->
         docs: What each scenario is, in a sentence.
         store: The store that they are from.
     """
-    style = files("kerbstone.app").joinpath("coverage.css").read_text(encoding="utf-8")
-    page = files("kerbstone.app").joinpath("coverage.html").read_text(encoding="utf-8")
     scale = _Scale([row.per_hour for row in coverage.rows])
-    return Template(page).substitute(
+    return static_page(
+        "coverage",
         title="Coverage",
-        policy=f"default-src 'none'; style-src 'sha256-{_digest(style)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        style=style,
         notes="".join(f"<p>{escape(note)}</p>" for note in _notes(coverage, store)),
         group=escape("" if coverage.by == "none" else coverage.by),
         distance="the recording car" if coverage.distance == "ego" else "all road users",
@@ -164,7 +157,3 @@ def _notes(coverage: Coverage, store: str) -> list[str]:
     if coverage.failed:
         notes.append(f"{len(coverage.failed)} searches failed and do not count.")
     return notes
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,7 +38,7 @@ _CHUNK, _SMALL_CHUNK, _MANY = 2000, 150, 20_000
 def falsify(
     episodes: Annotated[int, typer.Argument(help="Episodes to play altogether.", min=1)] = 5000,
     crowded: Annotated[
-        bool, typer.Option("--crowded", help="4 to 10 others instead of one or two.")
+        bool, typer.Option("--crowded", help="About seven others instead of one or two.")
     ] = False,
     family: Annotated[
         list[str] | None, typer.Option(help="What is played; repeatable; everything if none.")
@@ -230,4 +229,4 @@ def _write(out: Path, settings: dict[str, Any], size: int, report: Falsification
         part.replace(out)
 
 
-ALL: tuple[Callable[..., None], ...] = (falsify,)
+ALL = (falsify,)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 from itertools import groupby
-from string import Template
 
+from kerbstone.app.pages import static_page
 from kerbstone.judge.generality.domains import Domain
 from kerbstone.judge.generality.matrix import Matrix
 from kerbstone.judge.generality.outcomes import Bounds, Row
@@ -24,14 +21,9 @@ def generality_page(matrix: Matrix) -> str:
 
     It needs no network and runs no script: everything that comes from the data is put in as text.
     """
-    style = files("kerbstone.app").joinpath("generality.css").read_text(encoding="utf-8")
-    page = files("kerbstone.app").joinpath("generality.html").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    return Template(page).substitute(
+    return static_page(
+        "generality",
         title="Generality",
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        style=style,
         verdict=escape(matrix.verdict.text),
         notes="".join(f"<p>{escape(note)}</p>" for note in _notes(matrix)),
         groups=_head_groups(matrix.domains),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kerbstone.app.options import HtmlOption, JsonOption, OpenOption, parse_workers
+from kerbstone.app.options import HtmlOption, JsonOption, OpenOption, check_name, parse_workers
 from kerbstone.app.pages import page_path, tell_page
 from kerbstone.app.terminal import (
     count_of,
@@ -179,7 +179,6 @@ ALL = (label, calibrate)
 
 
 def _check_format(format: str | None, files: Path | None) -> str:  # noqa: A002 - the flag
-    from kerbstone.errors import suggest_name
 
     if format is None:
         if files is not None:
@@ -187,13 +186,7 @@ def _check_format(format: str | None, files: Path | None) -> str:  # noqa: A002 
                 "usage", "--files is for result files", remedy="say which with --format"
             )
         return ""
-    if format not in _FORMATS:
-        raise UsageError(
-            "usage",
-            f"--format is one of {', '.join(_FORMATS)}",
-            why=f"found {format!r}",
-            remedy=suggest_name(format, _FORMATS),
-        )
+    check_name("--format", format, _FORMATS)
     return format
 
 

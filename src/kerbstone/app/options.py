@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerbstone.errors import UsageError
+from kerbstone.errors import UsageError, suggest_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def _refuse_empty(name: str) -> str:
@@ -46,3 +49,18 @@ def parse_workers(workers: str) -> int | str:
         why=f"found {workers!r}",
         remedy="--workers 2",
     )
+
+
+def check_name(flag: str, name: str, known: Sequence[str]) -> None:
+    """Check that a name is one of those known.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if name not in known:
+        raise UsageError(
+            "usage",
+            f"{flag} is one of {', '.join(known)}",
+            why=f"found {name!r}",
+            remedy=suggest_name(name, known),
+        )

@@ -1,8 +1,12 @@
-"""Where a command writes its page, what it says about it, and what every page says."""
+"""Where a command writes its page, what it says about it, and what pages have in common."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING
 
 import typer
@@ -34,3 +38,24 @@ def say_simulated(scenes: Iterable[Scene]) -> list[str]:
     if not any(simulated):
         return []
     return [f"{'All' if all(simulated) else 'Some'} traffic is simulated."]
+
+
+def static_page(name: str, *, title: str, **parts: str) -> str:
+    """Return a page that needs no network and runs no script, of its template and its styles.
+
+    Args:
+        name: Of its files, `NAME.html` and `NAME.css`; `static.css` stands before the latter.
+        title: Its title.
+        parts: What else the template holds, as markup.
+    """
+    folder = files("kerbstone.app")
+    sheets = ("static.css", f"{name}.css")
+    style = "".join(folder.joinpath(sheet).read_text(encoding="utf-8") for sheet in sheets)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    return Template(folder.joinpath(f"{name}.html").read_text(encoding="utf-8")).substitute(
+        parts,
+        title=title,
+        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        style=style,
+    )

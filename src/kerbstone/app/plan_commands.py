@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kerbstone.app.options import JsonOption, OpenOption, StoreOption
+from kerbstone.app.options import JsonOption, OpenOption, StoreOption, check_name
 from kerbstone.app.terminal import print_error, print_json, print_note, writing_file
 from kerbstone.errors import InputError, UsageError, suggest_name
 
@@ -80,7 +80,7 @@ def plan(
 ) -> None:
     """Plan for a car of a scene, and show the plan, its branches, and what guards it."""
     _check_times(at, from_, to, every)
-    _check_name("--room", room, _ROOMS)
+    check_name("--room", room, _ROOMS)
     modes = _read_modes(mode or ())
     from kerbstone.app.plan_report import describe_plans, print_plans
     from kerbstone.plan.problem import Horizon
@@ -143,16 +143,6 @@ def _check_times(
         raise UsageError("usage", "--to lies before --from", why=f"{to:g} s and {from_:g} s")
 
 
-def _check_name(flag: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(
-            "usage",
-            f"{flag} is one of {', '.join(known)}",
-            why=f"found {name!r}",
-            remedy=suggest_name(name, known),
-        )
-
-
 def _read_modes(given: Sequence[str]) -> dict[str, float]:
     """Return modes with their probabilities, the usual ones if none are given."""
     from kerbstone.plan.modes import MODES
@@ -160,7 +150,7 @@ def _read_modes(given: Sequence[str]) -> dict[str, float]:
     modes: dict[str, float] = {}
     for text in given:
         name, _, share = text.partition("=")
-        _check_name("--mode", name, tuple(MODES))
+        check_name("--mode", name, tuple(MODES))
         try:
             modes[name] = float(share or 1.0)
         except ValueError:
@@ -273,9 +263,7 @@ def _make_rules(
     from kerbstone.plan.survey import SurveyRules
     from kerbstone.plan.timeline import TimelineRules
 
-    situation = SituationRules(
-        corridor=CorridorRules(room=Room[room.upper()]), leave_lanes=leave_lanes
-    )
+    situation = SituationRules(corridor=CorridorRules(room=Room(room)), leave_lanes=leave_lanes)
     given: dict[str, Any] = {"modes": modes} if modes else {}
     return TimelineRules(
         situation=situation,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kerbstone.app.options import JsonOption
+from kerbstone.app.options import JsonOption, check_name
 from kerbstone.app.terminal import count_of, print_json, print_note, print_table, print_text
 from kerbstone.errors import UsageError
 
@@ -101,17 +101,10 @@ def _list(road: Store, scene: str | None, top: int, *, as_json: bool) -> None:
 
 
 def _export(road: Store, scene: str, form: str, out: Path | None, *, as_json: bool) -> None:
-    from kerbstone.errors import suggest_name
     from kerbstone.label import read_labels
     from kerbstone.label.review import REVIEW_FORMATS, export_review
 
-    if form not in REVIEW_FORMATS:
-        raise UsageError(
-            "usage",
-            f"--export is one of {', '.join(REVIEW_FORMATS)}",
-            why=f"found {form!r}",
-            remedy=suggest_name(form, REVIEW_FORMATS),
-        )
+    check_name("--export", form, REVIEW_FORMATS)
     folder = out or Path(f"review-{form}")
     paths = export_review(read_labels(road, scene), folder, format=form)
     if as_json:

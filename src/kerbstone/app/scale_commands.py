@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import typer
 
-from kerbstone.app.options import JsonOption, OpenOption, StoreOption, WhereOption
+from kerbstone.app.options import JsonOption, OpenOption, StoreOption, WhereOption, check_name
 from kerbstone.app.pages import tell_page
 from kerbstone.app.terminal import (
     count_of,
@@ -22,7 +22,7 @@ from kerbstone.app.terminal import (
     show_progress,
     writing_file,
 )
-from kerbstone.errors import UsageError, suggest_name
+from kerbstone.errors import UsageError
 
 if TYPE_CHECKING:
     from kerbstone.world.scaling import ScalingFit
@@ -74,13 +74,7 @@ def scale(
     as_json: JsonOption = False,
 ) -> None:
     """Train a ladder of sizes and shares of the data; tell what more of either would bring."""
-    if objective not in _OBJECTIVES:
-        raise UsageError(
-            "usage",
-            f"--objective is one of {', '.join(_OBJECTIVES)}",
-            why=f"found {objective!r}",
-            remedy=suggest_name(objective, _OBJECTIVES),
-        )
+    check_name("--objective", objective, _OBJECTIVES)
     widths = _WIDTHS if widths is None and sizes is None else widths
     from kerbstone.settings import read_config
     from kerbstone.world.training import Budget, PretrainConfig

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from itertools import pairwise
-from string import Template
 
 import numpy as np
 
+from kerbstone.app.pages import static_page
 from kerbstone.app.terminal import format_count
 from kerbstone.world.scaling import AxisFit, Estimate, ScalingFit, describe_scaling, say_amount
 from kerbstone.world.training.ladder import RungResult
@@ -52,19 +49,14 @@ def scale_page(
         store: The store that they learned from.
         notes: What else a reader should know.
     """
-    style = files("kerbstone.app").joinpath("scale.css").read_text(encoding="utf-8")
-    page = files("kerbstone.app").joinpath("scale.html").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
     told = (
         f"Store {store}: {len(results)} runs, {fit.runs} of them in the law "
         "L(N, D) = E + A / N^a + B / D^b of N parameters and D hours. Lines are the law, drawn to "
         "four times beyond the runs; points are runs."
     )
-    return Template(page).substitute(
+    return static_page(
+        "scale",
         title="Scaling",
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        style=style,
         words="".join(f'<p class="word">{escape(word)}</p>' for word in describe_scaling(fit)),
         notes="".join(f"<p>{escape(note)}</p>" for note in (told, *notes)),
         charts=_draw_charts([r for r in results if r.loss is not None], fit),

@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import typer
 
-from kerbstone.app.options import JsonOption, StoreOption, WhereOption
+from kerbstone.app.options import JsonOption, StoreOption, WhereOption, check_name
 from kerbstone.app.terminal import (
     count_of,
     format_count,
@@ -21,7 +21,6 @@ from kerbstone.app.terminal import (
     print_text,
     show_progress,
 )
-from kerbstone.errors import UsageError, suggest_name
 
 if TYPE_CHECKING:
     from kerbstone.world.comparing import ComparedRow
@@ -61,8 +60,8 @@ def pretrain(
     as_json: JsonOption = False,
 ) -> None:
     """Train the model of the road on a store, without labels, or go on where it stopped."""
-    _check_name("--size", size, _SIZES)
-    _check_name("--objective", objective, (*_OBJECTIVES, "all"))
+    check_name("--size", size, _SIZES)
+    check_name("--objective", objective, (*_OBJECTIVES, "all"))
     from kerbstone.settings import read_config
     from kerbstone.world.training import PretrainConfig, plan_pretrain
     from kerbstone.world.training import pretrain as run_pretrain
@@ -112,16 +111,6 @@ ALL = (pretrain,)
 
 def _say_calibrating(scenes: int) -> None:
     print_note(f"looking at {count_of(scenes, 'held-out scene')} for what is usual")
-
-
-def _check_name(flag: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise UsageError(
-            "usage",
-            f"{flag} is one of {', '.join(known)}",
-            why=f"found {name!r}",
-            remedy=suggest_name(name, known),
-        )
 
 
 def _choose_folder(out: Path | None, store: str, size: str, goal: str, asked: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 from jaxtyping import Float
@@ -35,14 +37,7 @@ def admit(problem: Problem, vehicle: Vehicle, horizon: Horizon) -> Problem:
     )
     _check_numbers(problem, horizon)
     _check_start(np.asarray(problem.start), vehicle)
-    return Problem(
-        problem.start,
-        problem.corridor,
-        _fill(problem.ellipses),
-        problem.probability,
-        problem.branch_step,
-        weights,
-    )
+    return replace(problem, ellipses=_fill(problem.ellipses), weights=weights)
 
 
 def _check_numbers(problem: Problem, horizon: Horizon) -> None:

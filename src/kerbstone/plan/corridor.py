@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -119,10 +118,3 @@ def _interpolate(values: np.ndarray) -> np.ndarray:
     bands[0, 1] = bands[2, -2] = 0.0
     inner = solve_banded((1, 1), bands, values)
     return np.concatenate([[2 * inner[0] - inner[1]], inner, [2 * inner[-1] - inner[-2]]])
-
-
-def nearest_sample(corridor: Corridor, point: jax.Array) -> jax.Array:
-    """Return the piece whose start lies nearest to each point, a guess for a projection."""
-    line = jnp.asarray(corridor.line)
-    starts = (line[..., :-3, :] + 4 * line[..., 1:-2, :] + line[..., 2:-1, :]) / 6.0
-    return jnp.argmin(((starts - point[..., None, :]) ** 2).sum(-1), axis=-1)

@@ -93,7 +93,7 @@ def settle(
     return SmoothPlan(
         jnp.transpose(found, (3, 2, 0, 1)),
         jnp.transpose(whole, (3, 2, 0, 1)),
-        (data.probability * value.cost).sum(0),
+        expect(value.cost, data),
         jnp.abs(slope).max((0, 1, 2)),
         strict,
     )

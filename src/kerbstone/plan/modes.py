@@ -101,7 +101,7 @@ def brake_all(
         horizon: Of the plan.
         braking: How hard [m/s²].
     """
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     speed = np.nan_to_num(agents.speed[:, step])[:, None]
     moving = np.minimum(time, speed / braking)
     gone = moving - braking * moving**2 / (2.0 * np.maximum(speed, 1e-6))

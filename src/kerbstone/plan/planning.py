@@ -264,28 +264,13 @@ def _move_to_car(problem: Problem) -> tuple[Problem, Float[Array, "batch 2"]]:
     """Return problems around the car's place, where float32 is fine enough, and that place."""
     place = jnp.asarray(problem.start)[:, :2]
     corridor, ellipses = problem.corridor, problem.ellipses
-    return (
-        Problem(
-            jnp.asarray(problem.start).at[:, :2].set(0.0),
-            type(corridor)(
-                corridor.line - place[:, None],
-                corridor.left,
-                corridor.right,
-                corridor.speed,
-                corridor.spacing,
-            ),
-            type(ellipses)(
-                ellipses.centre - place[:, None, None, None],
-                ellipses.semi_axes,
-                ellipses.heading,
-                ellipses.present,
-            ),
-            problem.probability,
-            problem.branch_step,
-            problem.weights,
-        ),
-        place,
+    moved = replace(
+        problem,
+        start=jnp.asarray(problem.start).at[:, :2].set(0.0),
+        corridor=replace(corridor, line=corridor.line - place[:, None]),
+        ellipses=replace(ellipses, centre=ellipses.centre - place[:, None, None, None]),
     )
+    return moved, place
 
 
 def _cast(tree: Any, precision: str) -> Any:

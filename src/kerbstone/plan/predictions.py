@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Float64, Int64, Shaped
 from kerbstone.errors import InputError
 from kerbstone.plan.problem import Ellipses, Horizon
 from kerbstone.plan.vehicle import Vehicle
-from kerbstone.scene import Agents, Clock, Kind
+from kerbstone.scene import Agents, Clock, Kind, angle_difference
 
 _USUAL_SIZE = {
     Kind.CAR: (4.6, 1.9),
@@ -94,7 +94,7 @@ def predict_straight(
     """
     _check_step(agents, step)
     valid = agents.valid[:, step]
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     velocity = np.nan_to_num(agents.velocity[:, step])
     heading = _headings(agents.heading[:, step], velocity)
     mean = np.nan_to_num(agents.centre[:, step, None, :2]) + velocity[:, None] * time[:, None]
@@ -131,7 +131,7 @@ def tell_future(
         InputError: There is no such step.
     """
     _check_step(agents, step)
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     place = step + time / clock.dt
     # A step of the plan that falls on one of the record should not need the one after it.
     low = np.floor(place + 1e-6).astype(np.int64)
@@ -144,7 +144,7 @@ def tell_future(
     before, after = agents.centre[:, low, :2], agents.centre[:, high, :2]
     mean = np.where(valid[..., None], before + share[:, None] * (after - before), 0.0)
     heading = _headings(agents.heading, np.nan_to_num(agents.velocity))
-    turn = np.remainder(heading[:, high] - heading[:, low] + np.pi, 2 * np.pi) - np.pi
+    turn = angle_difference(heading[:, high], heading[:, low])
     turned = heading[:, low] + share * turn
     covariance = np.zeros((*mean.shape, 2))
     if spread is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Float64, Int, Shaped
 
 from kerbstone.plan.corridor import Corridor
 
@@ -24,6 +24,11 @@ class Horizon:
 
     steps: int = 40
     dt: float = 0.15
+
+    @property
+    def times(self) -> Float64[np.ndarray, " step"]:
+        """At the end of each step, from now [s]."""
+        return self.dt * np.arange(1, self.steps + 1)
 
 
 class Ellipses(eqx.Module):

@@ -10,11 +10,10 @@ from jaxtyping import Bool, Float64
 
 from kerbstone.plan.shield.duties import Duties
 from kerbstone.plan.shield.occupancy import Occupancy
+from kerbstone.plan.shield.path import RUN_OUT
 from kerbstone.plan.shield.road import Road
 from kerbstone.scene import arc_length, interpolate
 
-_RUN_OUT = 40.0
-"""The shield's paths go on straight so far beyond their ends [m]."""
 _LINE_TOLERANCE, _AREA_TOLERANCE = 0.1, 0.03
 """Lines and outlines are drawn to this: the shield computes with parameters, not with these [m]."""
 _ROUND = 24
@@ -105,8 +104,8 @@ def _line(road: Road, route: int) -> np.ndarray:
     points = np.concatenate([road.lanes[i].centre for i in road.routes[route].lanes])
     points = shapely.get_coordinates(shapely.simplify(shapely.LineString(points), _LINE_TOLERANCE))
     first, last = points[0] - points[1], points[-1] - points[-2]
-    before = points[:1] + _RUN_OUT * first / np.hypot(*first)
-    after = points[-1:] + _RUN_OUT * last / np.hypot(*last)
+    before = points[:1] + RUN_OUT * first / np.hypot(*first)
+    after = points[-1:] + RUN_OUT * last / np.hypot(*last)
     return np.concatenate([before, points, after])
 
 
@@ -114,11 +113,11 @@ def _strip(
     line: np.ndarray, least: float, most: float, low: float, high: float
 ) -> shapely.Geometry:
     """Return what lies between two stations of a line and between two offsets from it."""
-    s = arc_length(line) - _RUN_OUT
+    s = arc_length(line) - RUN_OUT
     least, most = max(least, float(s[0])), min(most, float(s[-1]))
     if not least < most:
         return shapely.Polygon()
-    place = np.concatenate([[least], s[(s > least) & (s < most)], [most]]) + _RUN_OUT
+    place = np.concatenate([[least], s[(s > least) & (s < most)], [most]]) + RUN_OUT
     points = interpolate(line, place)
     way = np.gradient(points, axis=0)
     way /= np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9)[:, None]

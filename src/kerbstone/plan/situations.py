@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float64
 
 from kerbstone.errors import InputError
-from kerbstone.plan.corridor import Corridor
 from kerbstone.plan.predictions import (
     ACROSS,
     Predictions,
@@ -303,7 +302,7 @@ def _choose_others(
     check_predictions(predictions, ids=ids)
     line = np.asarray(laid.corridor.line)
     samples = (line[:-2] + 4 * line[1:-1] + line[2:]) / 6
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     onward = interpolate(samples, laid.rear + state[StateIndex.SPEED] * time)
     chosen, rows = select_nearest(
         predictions, np.stack([onward, np.broadcast_to(state[:2], onward.shape)]), rules.slots
@@ -361,17 +360,14 @@ def _pad(problem: Problem, knots: int, modes: int, slots: int) -> Problem:
         width = [(0, more_modes), (0, more_slots)] + [(0, 0)] * (values.ndim - 2)
         return np.pad(values, width, constant_values=empty)
 
-    corridor = Corridor(
-        **{name.name: np.asarray(getattr(problem.corridor, name.name)) for name in fields(Corridor)}
-    )
     return replace(
         problem,
-        corridor=pad_corridor(corridor, knots),
+        corridor=pad_corridor(jax.tree.map(np.asarray, problem.corridor), knots),
         ellipses=Ellipses(
             centre=fill(problem.ellipses.centre, 0.0),
             semi_axes=fill(problem.ellipses.semi_axes, 1.0),
             heading=fill(problem.ellipses.heading, 0.0),
-            present=np.pad(np.asarray(present), [(0, more_modes), (0, more_slots), (0, 0)]),
+            present=fill(present, 0.0),
         ),
         probability=np.pad(np.asarray(problem.probability), (0, more_modes)),
     )

@@ -12,6 +12,7 @@ from kerbstone.errors import InputError
 from kerbstone.plan.predictions import fill_sizes
 from kerbstone.plan.roads import Road as PlannerRoad
 from kerbstone.plan.roads import join_surfaces
+from kerbstone.plan.roads.road import draw_areas
 from kerbstone.plan.shield import Lane, Road, Surroundings
 from kerbstone.scene import DEFAULT_LANE_WIDTH, Map, PieceKind, Scene, arc_length, interpolate
 
@@ -187,6 +188,6 @@ def _is_near(points: np.ndarray, centre: np.ndarray, reach: float) -> np.ndarray
 def _find_pieces(
     road: Map, kinds: tuple[PieceKind, ...], box: np.ndarray
 ) -> shapely.Geometry | None:
-    rings = [shapely.Polygon(road.piece(int(i))[:, :2]) for i in road.pieces_of(*kinds)]
-    near = [ring for ring in rings if ring.intersects(shapely.box(*box))]
-    return shapely.make_valid(shapely.union_all(near)) if near else None
+    areas = draw_areas(road, *kinds)
+    near = areas[shapely.intersects(areas, shapely.box(*box))]
+    return shapely.union_all(near) if len(near) else None

@@ -233,7 +233,8 @@ class _Planner:
     def look(self, time: float) -> _Seen:
         """Return the situation at a time."""
         scene, horizon = self.scene, self.horizon
-        # The first look, with nobody predicted, finds out what is wrong with the time or the car.
+        # The first look, with everybody predicted straight on, finds out what is wrong with the
+        # time or the car.
         options = {"vehicle": self.vehicle, "horizon": horizon, "agent": self.agent}
         found = situation_at(scene, time, rules=self.rules.situation, **options)
         if self.forecast is None:

@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import shapely
 
 from kerbstone.plan.roads import prepare_road
+from kerbstone.plan.roads.road import draw_areas
 from kerbstone.plan.shield import Road
 from kerbstone.plan.survey import SurveyRules, look_around, survey_road
-from kerbstone.scene import Kind
+from kerbstone.scene import Kind, MapBuilder, PieceKind
 from roads import EAST, Track, crossing_road, drive, stage, stand, straight_road, walk
 
 HERE = np.array([0.0, -1.75])
@@ -118,3 +120,15 @@ def test_what_is_not_known_is_usual():
     assert around.valid.all()
     assert around.length[0, 0] > 3.0
     assert np.isfinite(around.heading[0, 0])
+
+
+def test_crossed_and_broken_crosswalks_are_no_place_to_stop_nor_an_error():
+    town = MapBuilder()
+    crossed = np.array([[50.0, -2.0], [54.0, 2.0], [54.0, -2.0], [50.0, 2.0]])
+    for ring in (crossed, crossed + np.array([1.0, 0.0]), crossed[:2]):
+        town.add_piece(PieceKind.CROSSWALK, ring)
+    areas = draw_areas(town.build("town"), PieceKind.CROSSWALK)
+    assert len(areas) == 2
+    union = shapely.union_all(areas)
+    assert union.is_valid
+    assert union.area == pytest.approx(13.5)

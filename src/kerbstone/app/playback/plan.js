@@ -204,7 +204,7 @@ class Plans {
     this.trace(order.at(-1).path);
     context.stroke();
     for (const branch of order) {
-      const { path, dt, weight } = branch;
+      const { path, weight } = branch;
       const width = 3 + 3 * weight;
       this.trace(path);
       context.strokeStyle = app.colours['pick-under'];
@@ -220,7 +220,7 @@ class Plans {
         context.lineTo(path[i].x + 0.1 * (next.x - path[i].x), path[i].y + 0.1 * (next.y - path[i].y));
         context.stroke();
       }
-      for (let second = 1; second * dt <= path.length * dt; second++) {
+      for (let second = 1; ; second++) {
         const pose = poseAt(branch, second);
         if (!pose) break;
         context.fillStyle = app.colours['pick-under'];
@@ -315,7 +315,8 @@ class Plans {
       const text = `${name}  ${note}`.trim();
       const breadth = context.measureText(text).width;
       // Beyond the end of the branch, whichever way that points.
-      const x = ex + 14 * ux + (ux >= 0 ? 4 : -breadth - 4) + (Math.abs(ux) < 0.3 ? (ux >= 0 ? 0 : breadth + 8) : 0);
+      const isLeft = ux <= -0.3;
+      const x = ex + 14 * ux + (isLeft ? -breadth - 4 : 4);
       let y = ey + 14 * uy;
       while (taken.some(([tx, ty]) => Math.abs(tx - x) < breadth + 12 && Math.abs(ty - y) < 20)) y += uy > 0.3 ? 20 : -20;
       taken.push([x, y]);
@@ -323,7 +324,7 @@ class Plans {
       context.lineWidth = 1;
       context.beginPath();
       context.moveTo(ex, ey);
-      context.lineTo(ux < 0 && Math.abs(ux) >= 0.3 ? x + breadth : x, y);
+      context.lineTo(isLeft ? x + breadth : x, y);
       context.stroke();
       context.fillStyle = app.colours.label;
       context.beginPath();

@@ -122,7 +122,6 @@ class PlanPanel {
     const { elapsed } = plans;
     if (elapsed <= span) {
       const x = Math.round(atX(elapsed)) + 0.5;
-      line([], colours.text, 1);
       context.strokeStyle = colours.text;
       context.lineWidth = 1;
       context.beginPath();

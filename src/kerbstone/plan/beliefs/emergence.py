@@ -13,7 +13,7 @@ from kerbstone.plan.predictions import Predictions
 from kerbstone.plan.problem import Horizon
 
 MOST_MODES = 4
-"""As many modes as a plan can have."""
+"""More modes than this are not planned for: each makes the plan take longer."""
 
 
 class Exits(NamedTuple):
@@ -63,7 +63,7 @@ def predict_phantoms(
         One road user for each region, in the modes of that region only.
 
     Raises:
-        InputError: There would be more modes than a plan can have, or delays do not grow from 0
+        InputError: There would be more modes than `MOST_MODES`, or delays do not grow from 0
             or later.
     """
     habits = habits or Habits()
@@ -72,8 +72,8 @@ def predict_phantoms(
     if modes > MOST_MODES:
         raise InputError(
             "shape",
-            "there are more modes of the hidden than a plan can have",
-            why=f"{regions} regions and {len(delays)} delays make {modes}, and it has {MOST_MODES}",
+            "there are more modes of the hidden than are planned for",
+            why=f"{regions} regions and {len(delays)} delays make {modes}, at most {MOST_MODES}",
             remedy="keep the regions that matter most, or fewer delays",
         )
     if not delays or delays[0] < 0 or (np.diff(delays) <= 0).any():
@@ -85,7 +85,7 @@ def predict_phantoms(
     total = come.sum(axis=(-2, -1))
     scale = np.divide(1.0 - nobody, total, out=np.zeros_like(total), where=total > 0)
     share = (come * scale[..., None, None]).reshape(*existence.shape[:-1], modes - 1)
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     walked = habits.speed * np.maximum(time - np.array(delays)[:, None], 0.0)
     walked = np.minimum(walked, exits.reach[..., None, None])
     way = np.stack([np.cos(exits.heading), np.sin(exits.heading)], axis=-1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerbstone.errors import InputError
 from kerbstone.plan.predictions import Predictions
-from kerbstone.plan.problem import Ellipses, Horizon, Problem
+from kerbstone.plan.problem import Horizon, Problem
 
 
 def drop_unlikely(problem: Problem, least: float) -> Problem:
@@ -53,12 +53,7 @@ def keep_likeliest(problem: Problem) -> Problem:
     modes = np.shape(problem.probability)[-1]
     return replace(
         problem,
-        ellipses=Ellipses(
-            pick(ellipses.centre),
-            pick(ellipses.semi_axes),
-            pick(ellipses.heading),
-            pick(ellipses.present),
-        ),
+        ellipses=jax.tree.map(pick, ellipses),
         probability=np.full(np.shape(problem.probability), 1.0 / modes),
         branch_step=np.full_like(problem.branch_step, ellipses.present.shape[-1]),
     )

@@ -213,7 +213,7 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
 
 
 def _solve_lower(root: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Return `root⁻¹ vector` for lower triangles of size two or three."""
+    """Return `root⁻¹ vector` for lower triangles of small size."""
     solved: list[np.ndarray] = []
     for i in range(vector.shape[-1]):
         rest = vector[..., i]

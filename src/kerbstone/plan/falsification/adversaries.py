@@ -19,7 +19,7 @@ from kerbstone.plan.vehicle import StateIndex, Vehicle
 KNOTS = 8
 """A script has so many equal parts."""
 GENES = 3
-"""Of each part: push along, veer, and pull across of those that move freely."""
+"""Of each part: push along, pull across of those that move freely, and veer of those on rails."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.errors import InputError, UsageError, suggest_name
-from kerbstone.plan.falsification import adversaries
-from kerbstone.plan.falsification.adversaries import WRITERS, Scripts, refine_scripts
+from kerbstone.plan.falsification.adversaries import HOSTILE, WRITERS, Scripts, refine_scripts
 from kerbstone.plan.falsification.breaking import BREAKS, Break, ForgetfulShield
 from kerbstone.plan.falsification.episodes import Instant, Outcome, Parts, begin_outcome, play
 from kerbstone.plan.falsification.families import FAMILIES, Stage, set_stage
@@ -19,7 +18,7 @@ from kerbstone.plan.falsification.planners import PLANNERS
 from kerbstone.plan.shield.assumptions import Assumptions
 from kerbstone.plan.shield.ledger import Ledger
 from kerbstone.plan.shield.surroundings import Surroundings
-from kerbstone.plan.vehicle import Vehicle
+from kerbstone.plan.vehicle import StateIndex, Vehicle
 
 _TRIES = 25
 """Episodes of each start in a round of search."""
@@ -40,7 +39,7 @@ class Campaign:
         families: Names in `FAMILIES`, one for each chunk in turn.
         adversaries: Names in `WRITERS`; "search" takes whole chunks, the others are mixed.
         planners: Names in `PLANNERS`, mixed.
-        is_crowded: Whether 4 to 10 others are on stage instead of one or two.
+        is_crowded: Whether about seven others are on stage instead of one or two.
         breaks: The assumption that is broken on purpose, a key of `BREAKS`; "" breaks none.
         assumptions: What the shield assumes.
         vehicle: Ego.
@@ -53,7 +52,7 @@ class Campaign:
     size: int = _CHUNK
     duration: float = 7.0
     families: tuple[str, ...] = tuple(FAMILIES)
-    adversaries: tuple[str, ...] = adversaries.HOSTILE
+    adversaries: tuple[str, ...] = HOSTILE
     planners: tuple[str, ...] = tuple(PLANNERS)
     is_crowded: bool = False
     breaks: str = ""
@@ -65,7 +64,7 @@ class Campaign:
             (self.families, FAMILIES),
             (self.adversaries, WRITERS),
             (self.planners, PLANNERS),
-            ((self.breaks,) if self.breaks else ("",), {"": None, **BREAKS}),
+            ((self.breaks,), {"": None, **BREAKS}),
         ):
             for name in names or ("nothing",):
                 if name not in known:
@@ -137,12 +136,8 @@ def _play_rounds(
     rng = np.random.default_rng([campaign.seed, chunk])
     broken = BREAKS[campaign.breaks] if campaign.breaks else Break()
     truth, assumed = broken.truth(campaign.assumptions), broken.assumed(campaign.assumptions)
-    families, round_of = campaign.families, chunk // len(campaign.families)
-    family = (
-        broken.families[chunk % len(broken.families)]
-        if broken.families
-        else (families[chunk % len(families)])
-    )
+    families, round_of = broken.families or campaign.families, chunk // len(campaign.families)
+    family = families[chunk % len(families)]
     mixed = tuple(name for name in campaign.adversaries if name != "search")
     searches = "search" in campaign.adversaries and (
         not mixed or (chunk + round_of) % _SEARCHES_EVERY == _SEARCHES_EVERY - 1
@@ -286,4 +281,4 @@ def replay(campaign: Campaign, chunk: int, row: int) -> tuple[Played, list[Insta
 
 def is_moving(outcome: Outcome) -> Bool[np.ndarray, " episode"]:
     """Tell in which episodes ego was moving when it touched someone."""
-    return np.isfinite(outcome.time) & (outcome.ego[:, 3] > 1e-3)
+    return np.isfinite(outcome.time) & (outcome.ego[:, StateIndex.SPEED] > 1e-3)

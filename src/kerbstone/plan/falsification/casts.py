@@ -16,7 +16,6 @@ _SIZES: dict[Kind, tuple[float, float, float, float]] = {
     Kind.CAR: (3.8, 5.2, 1.7, 2.0),
     Kind.TRUCK: (7.0, 12.0, 2.3, 2.5),
     Kind.BUS: (10.0, 12.0, 2.4, 2.5),
-    Kind.TRAIN: (20.0, 20.0, 2.6, 2.6),
     Kind.MOTORCYCLE: (2.0, 2.4, 0.7, 0.9),
     Kind.CYCLIST: (1.6, 1.9, 0.5, 0.7),
     Kind.RIDER: (0.9, 1.2, 0.4, 0.6),
@@ -115,10 +114,6 @@ class Cast:
         }
         lanes = stacked.pop("lane")
         return Crowd(rail=pick_rails(self.streets, lanes), **stacked)
-
-    def lanes(self) -> Int64[np.ndarray, "episode agent"]:
-        """Return the lane that each was put on; 0 for those that move freely."""
-        return np.stack([column["lane"] for column in self.columns], axis=1)
 
     def _draw_kinds(self, kinds: tuple[Kind, ...]) -> Int64[np.ndarray, " episode"]:
         return self.rng.choice(np.array(kinds, dtype=np.int64), self.count)

@@ -37,8 +37,8 @@ class Discipline:
         vehicle: Ego's size.
         bound_for: Time since it was last free to leave its lane [s].
         pressed_for: Time since it last kept its distance behind ego [s].
-        overlaps: Who was ahead in ego's lane when ego's fail-safe was last verified.
         owes: Who moves freely and has been behind ego, going its way.
+        overlaps: Who was ahead in ego's lane when ego's fail-safe was last verified.
     """
 
     assumptions: Assumptions

@@ -188,7 +188,8 @@ def play(
             ledger.record(ego, shown, course.decision)
         intervened, path, expected = course.intervened, course.path, course.path[:, -1]
         if shield is not None:
-            expected = _read_expected(shield)
+            # `Decision.expected` starts from where ego is, what is continued from where it meant to be.
+            expected = shield.planned
             slip = np.abs(path[:, -1, :2] - expected[:, :2]).max(initial=0.0)
             outcome.slip = max(outcome.slip, float(slip))
         wish = _ask_adversaries(
@@ -299,15 +300,6 @@ def begin_outcome(ego: Float64[np.ndarray, "episode 6"]) -> Outcome:
         bouts=np.zeros(count, np.int64),
         way=np.zeros(count),
     )
-
-
-def _read_expected(shield: Shield) -> Float64[np.ndarray, "episode 6"]:
-    """Return where the stored fail-safes say that ego is after this step.
-
-    `Decision.expected` starts from where ego is; what is continued is bound to where it meant to be.
-    """
-    stored = shield.failsafe
-    return stored.state[np.arange(len(stored)), np.minimum(shield.age, stored.steps)]
 
 
 def _ask_planners(

@@ -36,8 +36,8 @@ def falsify(
         on_result: Called with the report so far after every chunk.
 
     Raises:
-        UsageError: `since` is of another seed, or there are episodes wanted below zero.
-        InputError: No start had a verified fail-safe for so long that there is no hope.
+        UsageError: `since` is of another seed, there are episodes wanted below zero, or no start had
+            a verified fail-safe for so long that there is no hope.
 
     Example:
         >>> report = falsify(20, campaign=Campaign(size=25, duration=2.0))
@@ -55,17 +55,15 @@ def falsify(
     from kerbstone.store.parallel import parallel_map
 
     on_start(episodes)
-    done = set(report.chunks)
     count = 1 if isinstance(workers, str) else workers
     while report.episodes < episodes:
-        wave = _next_chunks(report, episodes, done, least=count)
+        wave = _next_chunks(report, episodes, least=count)
         items = [_Item(campaign, chunk) for chunk in wave]
         for _, result in parallel_map(_play_item, items, workers=workers):
             if isinstance(result, KerbstoneError):
                 raise result
             report = report.merge(result)
             on_result(report)
-        done.update(wave)
     return report
 
 
@@ -135,13 +133,7 @@ _HOPELESS = 50
 """Chunks without any verified start after which there is no hope."""
 
 
-def _next_chunks(
-    report: FalsificationReport,
-    episodes: int,
-    done: set[int],
-    *,
-    least: int,
-) -> list[int]:
+def _next_chunks(report: FalsificationReport, episodes: int, *, least: int) -> list[int]:
     """Return the numbers of the next chunks: about as many as are still needed."""
     if len(report.chunks) >= _HOPELESS and not report.episodes:
         raise UsageError(
@@ -154,6 +146,7 @@ def _next_chunks(
     # What a chunk brings is known when some have been played; rather too few than too many.
     each = max(report.episodes / len(report.chunks), 1.0) if report.chunks else missing
     count = max(least, min(int(missing / each), 4 * max(len(report.chunks), least)))
+    done = set(report.chunks)
     first = max(done, default=-1) + 1
     missed = [chunk for chunk in range(first) if chunk not in done]
     return [*missed, *range(first, first + count)][:count]

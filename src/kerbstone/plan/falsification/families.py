@@ -42,7 +42,6 @@ class Stage:
         path: The rail of ego's lane, one for each episode.
         wanted: Speed that ego would like [m/s].
         crowd: The others.
-        lane: The lane of each; 0 for those that move freely.
         blind: Where ego cannot see.
     """
 
@@ -51,7 +50,6 @@ class Stage:
     path: Rails
     wanted: Numbers
     crowd: Crowd
-    lane: Int64[np.ndarray, "episode agent"]
     blind: Blind
 
     def __len__(self) -> int:
@@ -65,7 +63,6 @@ class Stage:
             self.path.part(rows),
             self.wanted[rows],
             self.crowd.take(rows),
-            self.lane[rows],
             self.blind.take(rows),
         )
 
@@ -89,7 +86,7 @@ def set_stage(
         rng: Where everything is drawn from.
         assumptions: Caps on speeds.
         vehicle: Ego.
-        is_crowded: Whether three to eight more road users come on.
+        is_crowded: Whether two to eight more road users come on.
         keeps_clear: Whether ego must not stop where lanes cross, on every road that has such a
             place; else on half of them.
         is_nominal: Whether ego starts near the speed that it wants, in the middle of its lane.
@@ -130,7 +127,7 @@ def set_stage(
         ego[:, StateIndex.ACCELERATION] = 0.0
         wanted = np.clip(speed + rng.uniform(-1.0, 3.0, count), 5.0, 20.0)
         wanted = np.minimum(wanted, np.sqrt(_CALM / bend))
-    return Stage(streets, ego, path, wanted, crowd, cast.lanes(), blind)
+    return Stage(streets, ego, path, wanted, crowd, blind)
 
 
 def _place_ego(

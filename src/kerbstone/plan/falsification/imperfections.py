@@ -38,34 +38,19 @@ class Imperfections:
     is_faster: Bool[np.ndarray, "episode agent"]
     side: Float64[np.ndarray, " episode"]
 
-    def repeat(self, times: int) -> Imperfections:
-        """Return each episode several times in a row."""
-        return replace(
-            self, **{name: np.repeat(value, times, axis=0) for name, value in vars(self).items()}
-        )
-
     def take(self, rows: np.ndarray) -> Imperfections:
         """Return some of the episodes."""
         return replace(self, **{name: value[rows] for name, value in vars(self).items()})
 
 
-def draw_imperfections(
-    rng: np.random.Generator, crowd: Crowd, *, seen: float = 1.0, driven: float = 1.0
-) -> Imperfections:
-    """Return a mixture of exact, random and worst errors.
-
-    Args:
-        rng: For drawing.
-        crowd: The others.
-        seen: Largest errors of seeing, as a share of what is assumed.
-        driven: Largest errors of driving, as a share of the tube.
-    """
+def draw_imperfections(rng: np.random.Generator, crowd: Crowd) -> Imperfections:
+    """Return a mixture of exact, random and worst errors."""
     count = len(crowd)
     shape = crowd.valid.shape
     return Imperfections(
-        seen * (rng.random(count) > 0.2),
+        1.0 * (rng.random(count) > 0.2),
         rng.random(count) < 0.5,
-        driven * (rng.random(count) > 0.2),
+        1.0 * (rng.random(count) > 0.2),
         rng.random(count) < 0.5,
         rng.random(shape) < 0.6,
         rng.choice([-1.0, 1.0], count),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kerbstone.plan.falsification.adversaries import Scripts, write_nothing
+from kerbstone.plan.falsification.adversaries import write_nothing
 from kerbstone.plan.falsification.episodes import Outcome, Parts, play
 from kerbstone.plan.falsification.families import Stage, set_stage
 from kerbstone.plan.falsification.imperfections import draw_imperfections, see
@@ -117,11 +117,10 @@ def _compare(
     shield = Shield(stage.streets.road, vehicle=vehicle, assumptions=assumptions)
     rows = np.flatnonzero(shield.start(stage.ego, shown))
     stage, shown = stage.take(rows), shown.take(rows)
-    scripts = write_nothing(rng, stage.crowd)
     calm = Parts(
         np.full(len(rows), "sensible"),
         np.zeros(len(rows), bool),
-        Scripts(scripts.gene),
+        write_nothing(rng, stage.crowd),
         imperfections.take(rows),
         is_polite=True,
     )

@@ -47,14 +47,13 @@ class Past:
             agent: Whom ego touched in each.
             sample: The sample of the last step at which all tracks end.
         """
-        last = len(self._steps) - 1
 
         def join(parts: list[np.ndarray]) -> np.ndarray:
             cut = [part[:, :-1] for part in parts[:-1]] + [parts[-1][:, : sample + 1]]
             return np.concatenate(cut, axis=1)
 
         wakes = [wake for _, wake in self._steps]
-        after = wakes[last].after
+        after = wakes[-1].after
         return Contact(
             ego=join([driven[rows] for driven, _ in self._steps]),
             kind=after.kind[rows, agent],

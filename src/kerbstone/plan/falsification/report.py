@@ -11,6 +11,7 @@ import numpy as np
 from kerbstone.errors import InputError
 from kerbstone.plan.falsification.campaign import Played, is_moving
 from kerbstone.plan.shield.ledger import Assumption
+from kerbstone.plan.vehicle import StateIndex
 from kerbstone.scene import Kind
 
 _MOST_CASES = 200
@@ -259,7 +260,7 @@ def count_chunk(seed: int, played: Played, seconds: float) -> FalsificationRepor
                 str(played.planner[row]),
                 Kind(int(played.kind[row])).name.lower(),
                 float(outcome.time[row]),
-                float(outcome.ego[row, 3]),
+                float(outcome.ego[row, StateIndex.SPEED]),
                 name,
             )
             for row, name in zip(caused[:_MOST_CASES], names, strict=False)

@@ -154,14 +154,14 @@ def lay_corridor(
     ahead = length_ahead(knots, rules)
     shift = rules.behind + vehicle.length
     # Smoothing a line may shorten it a little.
+    before = max(shift - route.start, 0.0) + 10.0
     line = prolong(
         route.line,
-        before=max(shift - route.start, 0.0) + 10.0,
+        before=before,
         after=max(ahead + shift - (route.length - route.start), 0.0) + 10.0,
     )
     sharpest = _SHARE_OF_LOCK * np.tan(vehicle.steering) / vehicle.wheelbase
     curve = smooth_line(line, curvature=float(sharpest))
-    before = max(shift - route.start, 0.0) + 10.0
     begin = _foot(curve, rear, heading, near=before + route.start) - rules.behind
     s = begin + rules.spacing * np.arange(knots - 2)
     points, left_of = curve(s), normals(curve, s)

@@ -49,7 +49,7 @@ def predict_along_lanes(
     straight = predict_straight(agents, step, horizon, spread=spread)
     spread = spread or Spread()
     mean, heading = np.array(straight.mean), np.array(straight.heading)
-    time = horizon.dt * np.arange(1, horizon.steps + 1)
+    time = horizon.times
     place = agents.centre[:, step, :2]
     follows = agents.valid[:, step] & agents.is_kind(*VEHICLES)
     follows &= np.nan_to_num(agents.speed[:, step]) > _MOVES

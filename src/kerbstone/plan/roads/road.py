@@ -99,12 +99,7 @@ class Road:
     @cached_property
     def ground(self) -> np.ndarray:
         """All that may be driven on, as overlapping shapely polygons."""
-        import shapely
-
-        pieces = [self.map.piece(int(piece))[:, :2] for piece in self.map.pieces_of(*_SURFACES)]
-        rings = [shapely.Polygon(ring) for ring in pieces if len(ring) >= 3]
-        areas = keep_polygons(shapely.make_valid(np.array(rings, object))) if rings else []
-        return np.concatenate([self.surfaces[self.rows], np.asarray(areas, object)])
+        return np.concatenate([self.surfaces[self.rows], draw_areas(self.map, *_SURFACES)])
 
     @cached_property
     def ground_tree(self) -> Any:
@@ -141,6 +136,15 @@ def prepare_road(map: Map) -> Road:  # noqa: A002 - it is the scene's own word
         InputError: The map holds neither a lane nor an area to drive on.
     """
     return Road(map)
+
+
+def draw_areas(town: Map, *kinds: PieceKind) -> np.ndarray:
+    """Return the pieces of some kinds as valid shapely polygons."""
+    import shapely
+
+    pieces = [town.piece(int(piece))[:, :2] for piece in town.pieces_of(*kinds)]
+    rings = [shapely.Polygon(piece) for piece in pieces if len(piece) >= 3]
+    return keep_polygons(shapely.make_valid(np.array(rings, object)))
 
 
 def keep_polygons(shapes: np.ndarray) -> np.ndarray:

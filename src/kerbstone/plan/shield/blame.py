@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float64, Int64, Integer
 
 from kerbstone.plan.shield.assumptions import Assumptions
 from kerbstone.plan.shield.failsafe import choose_route
+from kerbstone.plan.shield.manoeuvre import place_body
 from kerbstone.plan.shield.path import Extent
 from kerbstone.plan.shield.road import Road
 from kerbstone.plan.shield.rss import longitudinal_distance, opposite_distance
@@ -150,30 +151,15 @@ def _moved_aside(
 
 
 def _stands(contact: Contact, road: Road, vehicle: Vehicle) -> Bool[np.ndarray, " contact"]:
-    centre, direction, half = _boxes(contact.ego[:, -1], vehicle)
     slow = np.abs(contact.ego[:, -1, StateIndex.SPEED]) <= _STILL
-    return slow & ~road.find_no_stopping(centre, direction, half)
-
-
-def _boxes(
-    ego: Float64[np.ndarray, "*shape 6"], vehicle: Vehicle
-) -> tuple[
-    Float64[np.ndarray, "*shape 2"],
-    Float64[np.ndarray, "*shape 2"],
-    Float64[np.ndarray, "*shape 2"],
-]:
-    heading = ego[..., StateIndex.HEADING]
-    direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    centre = ego[..., :2] + vehicle.centre_offset * direction
-    half = np.broadcast_to([vehicle.length / 2.0, vehicle.width / 2.0], centre.shape)
-    return centre, direction, half
+    return slow & ~road.find_no_stopping(*place_body(contact.ego[:, -1], vehicle))
 
 
 def _extents(
     contact: Contact, road: Road, vehicle: Vehicle, assumptions: Assumptions
 ) -> tuple[Extent, Extent]:
     """Return where both are along and across ego's route, or ego's heading where it has none."""
-    mine = _boxes(contact.ego, vehicle)
+    mine = place_body(contact.ego, vehicle)
     direction = np.stack([np.cos(contact.heading), np.sin(contact.heading)], axis=-1)
     half = np.broadcast_to(contact.size[:, None] / 2.0, contact.position.shape)
     theirs = contact.position, direction, half

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
 from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.shield.manoeuvre import place_body
 from kerbstone.plan.shield.occupancy import Occupancy
 from kerbstone.plan.shield.path import Extent, Path
 from kerbstone.plan.shield.road import Road
@@ -158,12 +159,9 @@ def assign_duties(
     length = round(assumptions.ego.response / assumptions.control_step) + 1
     past = np.full((len(state), length, len(road.routes)), np.nan)
     heading = state[:, StateIndex.HEADING]
-    direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-    centre = state[:, :2] + vehicle.centre_offset * direction
+    centre, direction, half = place_body(state, vehicle)
     tube, error, kind = assumptions.tube, assumptions.perception, surroundings.kind
-    body = np.array([vehicle.length / 2.0, vehicle.width / 2.0])
-    swing = body + [tube.longitudinal, tube.lateral] + vehicle.length * tube.heading
-    half, wide_half = (np.broadcast_to(size, centre.shape) for size in (body, swing))
+    wide_half = half + [tube.longitudinal, tube.lateral] + vehicle.length * tube.heading
     speed = np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None]
     safe_ahead = _safe_ahead(speed, occupancy, assumptions)
     safe_behind = _safe_behind(speed, kind, occupancy, assumptions)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.errors import UsageError
 from kerbstone.plan.shield.duties import assign_duties
-from kerbstone.plan.shield.manoeuvre import sweep
+from kerbstone.plan.shield.manoeuvre import place_body, sweep
 from kerbstone.plan.shield.meetings import find_relieved
 from kerbstone.plan.shield.occupancy import Occupancy, predict
 from kerbstone.plan.shield.road import Road
@@ -187,9 +187,7 @@ class Ledger:
 
     def _is_off_track(self, state: Float64[np.ndarray, "batch 6"]) -> Bool[np.ndarray, " batch"]:
         """Tell where ego is outside the tube around its stored fail-safe."""
-        shield, row = self._shield, np.arange(len(state))
-        stored, tube = shield.failsafe, shield.assumptions.tube
-        planned = stored.state[row, np.minimum(shield.age, stored.steps)]
+        planned, tube = self._shield.planned, self._shield.assumptions.tube
         away = state[:, :2] - planned[:, :2]
         heading = planned[:, StateIndex.HEADING]
         along = away[:, 0] * np.cos(heading) + away[:, 1] * np.sin(heading)
@@ -200,14 +198,10 @@ class Ledger:
         return off | (np.abs(np.angle(np.exp(1j * turn))) > tube.heading + _SLACK)
 
     def _rests_badly(self, state: Float64[np.ndarray, "batch 6"]) -> Bool[np.ndarray, " batch"]:
-        shield, vehicle = self._shield, self._shield.vehicle
+        shield = self._shield
         bad = np.zeros(len(state), dtype=bool)
         rows = np.flatnonzero(state[:, StateIndex.SPEED] <= 0.0)
-        heading = state[rows, StateIndex.HEADING]
-        direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-        centre = state[rows, :2] + vehicle.centre_offset * direction
-        half = np.broadcast_to([vehicle.length / 2.0, vehicle.width / 2.0], centre.shape)
-        bad[rows] = shield.road.find_no_stopping(centre, direction, half)
+        bad[rows] = shield.road.find_no_stopping(*place_body(state[rows], shield.vehicle))
         return bad
 
     def _watch_others(self, state: Float64[np.ndarray, "batch 6"], now: Surroundings) -> None:

@@ -61,6 +61,21 @@ def roll_out(
     return Manoeuvre(states, control, step)
 
 
+def place_body(
+    state: Float64[np.ndarray, "*shape 6"], vehicle: Vehicle
+) -> tuple[
+    Float64[np.ndarray, "*shape 2"],
+    Float64[np.ndarray, "*shape 2"],
+    Float64[np.ndarray, "*shape 2"],
+]:
+    """Return middle, direction, and half length and width of the box around ego."""
+    heading = state[..., StateIndex.HEADING]
+    direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
+    centre = state[..., :2] + vehicle.centre_offset * direction
+    half = np.broadcast_to([vehicle.length / 2.0, vehicle.width / 2.0], centre.shape)
+    return centre, direction, half
+
+
 @dataclass(frozen=True, eq=False)
 class SweptBoxes:
     """For each step, a box that holds all that ego may touch during it.

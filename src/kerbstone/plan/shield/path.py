@@ -24,7 +24,7 @@ _WINDOWS = (5.0, 9.0, 16.0)
 _LONGEST = 2.0
 """Segments of a bent path are split to this length [m]."""
 
-_RUN_OUT = 40.0
+RUN_OUT = 40.0
 """A path goes on straight at both ends so far [m]."""
 
 _MOST_CELLS = 2e6
@@ -81,14 +81,14 @@ class Path:
         """From the first point to the last [m]."""
         first, last = step[0] / length[0], step[-1] / length[-1]
         points = np.concatenate(
-            [points[:1] - _RUN_OUT * first, points[1:-1], points[-1:] + _RUN_OUT * last]
+            [points[:1] - RUN_OUT * first, points[1:-1], points[-1:] + RUN_OUT * last]
         )
         self.is_straight = len(points) == 2
         if not self.is_straight:
             points = _split(points)
         step = np.diff(points, axis=0)
         size = np.hypot(step[:, 0], step[:, 1])
-        end = np.cumsum(size) - _RUN_OUT
+        end = np.cumsum(size) - RUN_OUT
         self._tangent = step / size[:, None]
         self._middle = (points[:-1] + points[1:]) / 2.0
         self._station = end - size / 2.0

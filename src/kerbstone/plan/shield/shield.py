@@ -18,7 +18,7 @@ from kerbstone.plan.shield.failsafe import (
     build_failsafe,
     choose_route,
 )
-from kerbstone.plan.shield.manoeuvre import Manoeuvre
+from kerbstone.plan.shield.manoeuvre import Manoeuvre, place_body
 from kerbstone.plan.shield.motion import advance
 from kerbstone.plan.shield.occupancy import predict
 from kerbstone.plan.shield.road import Road
@@ -98,9 +98,10 @@ class Shield:
         return self._stored
 
     @property
-    def age(self) -> Integer[np.ndarray, " batch"]:
-        """How many steps of each stored fail-safe lie behind."""
-        return self._age
+    def planned(self) -> Float64[np.ndarray, "batch 6"]:
+        """Where the stored fail-safes say that ego is by now."""
+        stored = self.failsafe
+        return stored.state[np.arange(len(stored)), np.minimum(self._age, stored.steps)]
 
     def start(
         self,
@@ -220,9 +221,7 @@ class Shield:
         track[:, -1] = self._middle(state)
 
     def _middle(self, state: Float64[np.ndarray, "batch 6"]) -> Float64[np.ndarray, "batch 2"]:
-        heading = state[:, StateIndex.HEADING]
-        ahead = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
-        return state[:, :2] + self.vehicle.centre_offset * ahead
+        return place_body(state, self.vehicle)[0]
 
     def _cut(
         self, state: Float64[np.ndarray, "batch 6"], wish: Float64[np.ndarray, "batch 2"]

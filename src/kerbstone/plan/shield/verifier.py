@@ -25,7 +25,6 @@ from kerbstone.plan.vehicle import ControlIndex, StateIndex, Vehicle
 
 _TOLERANCE = 1e-6
 """Limits may be touched but for rounding."""
-_PULL = StateIndex.ACCELERATION
 _FARTHEST = 1e7
 """Rounding is bounded for places up to here from the origin [m]."""
 
@@ -205,7 +204,8 @@ def _check_road(
 
 def find_moving(manoeuvre: Manoeuvre) -> Bool[np.ndarray, "batch step"]:
     """Return in which steps ego moves, or may."""
-    speed, pull = manoeuvre.state[..., StateIndex.SPEED], manoeuvre.state[:, :-1, _PULL]
+    speed = manoeuvre.state[..., StateIndex.SPEED]
+    pull = manoeuvre.state[:, :-1, StateIndex.ACCELERATION]
     moves = (speed[:, :-1] > 0.0) | (speed[:, 1:] > 0.0)
     return moves | (pull > 0.0) | (manoeuvre.control[..., ControlIndex.JERK] > 0.0)
 

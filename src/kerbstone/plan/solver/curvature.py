@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from kerbstone.plan.solver.bicycle import move
-from kerbstone.plan.solver.interior import Car
+from kerbstone.plan.solver.interior import Car, expect
 from kerbstone.plan.solver.places import OfDiscs
 from kerbstone.plan.solver.terms import Data, evaluate, sum_barriers
 
@@ -60,7 +60,7 @@ def curve(
     def total(states: OfStates, controls: OfControls) -> jax.Array:
         value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one)
         low = jnp.full(weight.shape, 1e-12, states.dtype)
-        cost = (data.probability * value.cost).sum(0)
+        cost = expect(value.cost, data)
         return (cost + weight * sum_barriers(value.rooms, low)).sum()
 
     slopes = jax.grad(total, argnums=(0, 1))
