@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,10 +24,13 @@ import numpy as np
 from ipopt_peer import homotopy_starts, solve_all
 from kerbstone.plan.admission import admit
 from kerbstone.plan.checking import check_plans, place_discs, project_points
-from kerbstone.plan.gradients import settle
-from kerbstone.plan.planning import RENEWAL, plan
+from kerbstone.plan.gradients import SmoothPlan, settle
+from kerbstone.plan.planning import RENEWAL, SMOOTH, plan
 from kerbstone.plan.problem import Problem
 from kerbstone.plan.solver.compiling import compiler_options
+from kerbstone.plan.solver.interior import Barrier, Car, begin
+from kerbstone.plan.solver.layout import lay_out
+from kerbstone.plan.solver.terms import evaluate
 from p50 import HORIZON, VEHICLE, braking_start, make_p50, take
 from timing import measure, print_rows, write_results
 
@@ -35,7 +38,10 @@ SETTINGS: dict[str, Any] = {"vehicle": VEHICLE, "horizon": HORIZON}
 SHARE = 0.02
 BATCHES = (1, 16, 64)
 STARTS = 7  # of IPOPT's: braking, yielding, going on, left and right, slow and fast
-STEP = 1e-5
+BARRIER = 1e-2
+STEP = 1e-5  # of differences
+LANES, WAYS = 16, 4  # derived in one call, and random changes of each
+CALM = 1e-6  # the derivative left of a plan that has settled
 
 
 def main() -> None:
@@ -101,19 +107,25 @@ def reward(problem: Problem, controls: np.ndarray) -> np.ndarray:
 
 
 def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
-    """Time plans from nothing and from the last cycle's, alone and with derivatives."""
+    """Time plans from nothing and from the last cycle's, and derivatives on top of the first."""
     peer = time_peer(problem)
     rows = []
     for size in (size for size in BATCHES if size <= len(problem.start)):
         some = take(problem, np.arange(size))
         first = plan(some, **SETTINGS)
+        smooth = plan(some, effort=SMOOTH, **SETTINGS)
         later, given = move_on(some, np.asarray(first.controls), np.asarray(first.states))
-        derive = make_derivative(some, np.asarray(first.controls))
-        cold = measure(partial(plan, some, **SETTINGS), repeats)
-        warm = measure(partial(plan, later, given=given, effort=RENEWAL, **SETTINGS), repeats)
-        slope = measure(derive, repeats)
         renewed = plan(later, given=given, effort=RENEWAL, **SETTINGS)
-        for name, timing in (("cold", cold), ("warm", warm), ("derivative", slope)):
+        controls = np.asarray(smooth.controls)
+        cases = {
+            "cold": (partial(plan, some, **SETTINGS), first),
+            "cold, smooth": (partial(plan, some, effort=SMOOTH, **SETTINGS), smooth),
+            "warm": (partial(plan, later, given=given, effort=RENEWAL, **SETTINGS), renewed),
+            "derivative, float32": (make_derivative(some, controls, np.float32), smooth),
+            "derivative, float64": (make_derivative(some, controls, np.float64), smooth),
+        }
+        timings = {name: measure(call, repeats) for name, (call, _) in cases.items()}
+        for name, timing in timings.items():
             each = 1e3 * timing.median_s / size
             rows.append(
                 {
@@ -121,9 +133,8 @@ def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
                     "batch": size,
                     "ms_each": each,
                     "spread": 1e3 * timing.spread_s / size,
-                    "feasible": float(
-                        np.mean(renewed.feasible if name == "warm" else first.feasible)
-                    ),
+                    "feasible": float(np.mean(cases[name][1].feasible)),
+                    "of_cold": timing.median_s / timings["cold"].median_s,
                     "ipopt_ms": peer,
                     "ratio": peer / each,
                 }
@@ -158,20 +169,18 @@ def move_on(
     return later, np.stack([moved, braking_start(later)[:, None]], axis=1)
 
 
-def make_derivative(problem: Problem, controls: np.ndarray) -> Any:
+def make_derivative(problem: Problem, controls: np.ndarray, precision: Any) -> Any:
     """Return the call that settles plans and derives a loss of them by everything."""
     admitted = admit(problem, VEHICLE, HORIZON)
     with jax.enable_x64(True):
         numbers, rest = eqx.partition(jax.tree.map(jnp.asarray, admitted), eqx.is_inexact_array)
 
         def loss(numbers: Any) -> jax.Array:
-            smooth = settle(
-                eqx.combine(numbers, rest), controls, **SETTINGS, barrier=1e-2, iterations=2
-            )
+            whole = eqx.combine(numbers, rest)
+            smooth = settle(whole, controls, **SETTINGS, precision=precision)
             return (smooth.states[..., :2] ** 2).mean() + smooth.cost.sum()
 
         function = jax.jit(jax.grad(loss), compiler_options=compiler_options())
-        jax.block_until_ready(function(numbers))
 
     def call() -> Any:
         with jax.enable_x64(True):
@@ -180,74 +189,162 @@ def make_derivative(problem: Problem, controls: np.ndarray) -> Any:
     return call
 
 
-def check_gradients(problem: Problem, ways: int = 4) -> list[dict[str, Any]]:
+class Slopes(NamedTuple):
+    """Derivatives of a random look at each plan; `[instance, way]`, `[instance]`.
+
+    Args:
+        found: Along each way, from the optimality of the plan.
+        differences: The same by central differences of settled plans.
+        calm: Whether all plans settled, and to the same minimum.
+        share_32: Cosine of the whole derivative in float32 with that in float64.
+        share_sharp: Cosine of that at a tenth of the barrier's weight with it.
+        changing: Whether a constraint is about to begin or cease to hold the plan.
+    """
+
+    found: np.ndarray
+    differences: np.ndarray
+    calm: np.ndarray
+    share_32: np.ndarray
+    share_sharp: np.ndarray
+    changing: np.ndarray
+
+
+def check_gradients(problem: Problem) -> list[dict[str, Any]]:
     """Compare derivatives by starts and predictions with central differences of settled plans."""
     count = min(208, len(problem.start))
     problem = admit(take(problem, np.arange(count)), VEHICLE, HORIZON)
-    begun = plan(problem, **SETTINGS)
+    begun = plan(problem, effort=SMOOTH, **SETTINGS)
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         problem = jax.tree.map(jnp.asarray, problem)
         look = jnp.asarray(rng.normal(size=begun.states.shape))
-
-        def measure_states(inputs: Any, problem: Problem, controls: jax.Array, look: Any) -> Any:
-            moved = eqx.tree_at(
-                lambda p: (p.start, p.ellipses.centre, p.ellipses.semi_axes), problem, inputs
-            )
-            smooth = settle(moved, controls, **SETTINGS)
-            return (look * smooth.states).sum((1, 2, 3)), smooth
-
-        value = jax.jit(measure_states, compiler_options=compiler_options())
-
-        def measure_all(*arguments: Any) -> Any:
-            each, smooth = measure_states(*arguments)
-            return each.sum(), smooth
-
-        slope = jax.jit(jax.grad(measure_all, has_aux=True), compiler_options=compiler_options())
-        analytic, numeric, steady = [], [], []
-        for at in range(0, count, 16):
-            some = jax.tree.map(
-                lambda v, at=at: v[at : at + 16], (problem, jnp.asarray(begun.controls), look)
-            )
-            part, controls, view = some
-            inputs = (part.start, part.ellipses.centre, part.ellipses.semi_axes)
-            slopes, smooth = slope(inputs, part, controls, view)
-            settled = smooth.controls
-            for _ in range(ways):
-                way = draw_way(rng, inputs)
-                ends = []
-                calm = np.asarray(smooth.strict & (smooth.residual < 1e-6))
-                for sign in (1.0, -1.0):
-                    moved = jax.tree.map(lambda a, b, sign=sign: a + sign * STEP * b, inputs, way)
-                    each, there = value(moved, part, settled, view)
-                    jump = jnp.abs(there.controls - settled).max((1, 2, 3))
-                    # A plan that leaps under so small a change went to another minimum.
-                    calm = calm & np.asarray(there.strict & (there.residual < 1e-6) & (jump < 0.01))
-                    ends.append(np.asarray(each))
-                numeric.append((ends[0] - ends[1]) / (2 * STEP))
-                pieces = jax.tree.map(
-                    lambda s, w: (s * w).reshape(s.shape[0], -1).sum(1), slopes, way
-                )
-                analytic.append(np.asarray(sum(jax.tree.leaves(pieces))))
-                steady.append(calm)
-    batches = count // 16
-    shape = (batches, ways, 16)
-    ours, theirs, calm = (
-        np.reshape(v, shape).swapaxes(1, 2).reshape(count, ways)
-        for v in (analytic, numeric, steady)
-    )
+        everything = (problem, jnp.asarray(begun.controls), look)
+        parts = [
+            derive(jax.tree.map(lambda v, at=at: v[at : at + LANES], everything), rng)
+            for at in range(0, count, LANES)
+        ]
+    slopes = Slopes(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    ours, theirs = slopes.found, slopes.differences
     cosine = (ours * theirs).sum(1) / np.sqrt((ours**2).sum(1) * (theirs**2).sum(1))
-    calm = calm.all(1)
     return [
         {
             "instances": name,
             "count": int(pick.sum()),
-            "cosine_least": float(cosine[pick].min()) if pick.any() else float("nan"),
-            "cosine_median": float(np.median(cosine[pick])) if pick.any() else float("nan"),
-            "at_least_0.999": float(np.mean(cosine[pick] >= 0.999)) if pick.any() else float("nan"),
+            **rate_cosines("differences", cosine[pick]),
+            **rate_cosines("float32", slopes.share_32[pick]),
+            **rate_cosines("barrier / 10", slopes.share_sharp[pick]),
         }
-        for name, pick in (("all", np.ones(count, bool)), ("settled", calm), ("not settled", ~calm))
+        for name, pick in (
+            ("all", np.ones(count, bool)),
+            ("settled, no change near", slopes.calm & ~slopes.changing),
+            ("settled, change near", slopes.calm & slopes.changing),
+            ("not settled", ~slopes.calm),
+        )
     ]
+
+
+def rate_cosines(name: str, cosine: np.ndarray) -> dict[str, float]:
+    if not len(cosine):
+        return {f"{name}: {what}": float("nan") for what in ("least", "median", ">= 0.999")}
+    return {
+        f"{name}: least": float(cosine.min()),
+        f"{name}: median": float(np.median(cosine)),
+        f"{name}: >= 0.999": float(np.mean(cosine >= 0.999)),
+    }
+
+
+def derive(part: tuple[Problem, jax.Array, jax.Array], rng: np.random.Generator) -> Slopes:
+    """Return derivatives of some instances, and differences along random ways."""
+    problem, _, view = part
+    inputs = (problem.start, problem.ellipses.centre, problem.ellipses.semi_axes)
+    slopes, smooth = slope(inputs, *part)
+    rough, _ = slope(inputs, *part, precision="float32")
+    sharp, sharper = slope(inputs, *part, barrier=BARRIER / 10)
+    calm = np.asarray(smooth.strict & (smooth.residual < CALM))
+    calm = calm & np.asarray(sharper.strict & (sharper.residual < CALM))
+    found, differences = [], []
+    for _ in range(WAYS):
+        way = draw_way(rng, inputs)
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = jax.tree.map(lambda a, b, sign=sign: a + sign * STEP * b, inputs, way)
+            each, there = value(moved, problem, smooth.controls, view)
+            jump = jnp.abs(there.controls - smooth.controls).max((1, 2, 3))
+            # A plan that leaps under so small a change went to another minimum.
+            calm = calm & np.asarray(there.strict & (there.residual < CALM) & (jump < 0.01))
+            ends.append(np.asarray(each))
+        differences.append((ends[0] - ends[1]) / (2 * STEP))
+        along = jax.tree.map(lambda s, w: (s * w).reshape(s.shape[0], -1).sum(1), slopes, way)
+        found.append(np.asarray(sum(jax.tree.leaves(along))))
+    return Slopes(
+        np.stack(found, axis=1),
+        np.stack(differences, axis=1),
+        calm,
+        compare(slopes, rough),
+        compare(slopes, sharp),
+        find_changes(problem, smooth, sharper),
+    )
+
+
+def measure_states(
+    inputs: Any,
+    problem: Problem,
+    controls: jax.Array,
+    look: jax.Array,
+    barrier: float = BARRIER,
+    precision: str = "float64",
+) -> tuple[jax.Array, SmoothPlan]:
+    moved = eqx.tree_at(
+        lambda p: (p.start, p.ellipses.centre, p.ellipses.semi_axes), problem, inputs
+    )
+    smooth = settle(moved, controls, **SETTINGS, barrier=barrier, precision=precision)
+    return (look * smooth.states).sum((1, 2, 3)), smooth
+
+
+def measure_all(*arguments: Any, **settings: Any) -> tuple[jax.Array, SmoothPlan]:
+    each, smooth = measure_states(*arguments, **settings)
+    return each.sum(), smooth
+
+
+COMPILED: dict[str, Any] = {
+    "static_argnames": ("barrier", "precision"),
+    "compiler_options": compiler_options(),
+}
+value = jax.jit(measure_states, **COMPILED)
+slope = jax.jit(jax.grad(measure_all, has_aux=True), **COMPILED)
+
+
+def compare(first: Any, second: Any) -> np.ndarray:
+    """Return the cosine of two derivatives of each instance."""
+    a, b = (
+        np.concatenate([np.reshape(v, (len(v), -1)) for v in jax.tree.leaves(tree)], axis=1)
+        for tree in (first, second)
+    )
+    return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def find_changes(problem: Problem, smooth: SmoothPlan, sharper: SmoothPlan) -> np.ndarray:
+    """Return where the set of constraints that hold a plan is about to change.
+
+    As the barrier goes to zero, the room of a constraint that holds goes with it, and that of one
+    that does not stays. Where the change is near it goes with the root of the barrier.
+    """
+    rooms = [measure_rooms(problem, plan) for plan in (smooth, sharper)]
+    power = np.log10(rooms[0] / rooms[1])
+    near = (power > 0.25) & (power < 0.75)
+    return near.reshape(-1, near.shape[-1]).any(axis=0)
+
+
+def measure_rooms(problem: Problem, plan: SmoothPlan) -> np.ndarray:
+    """Return the room of each plan under each constraint, `[constraint, step, mode, instance]`."""
+    car = Car(VEHICLE, HORIZON.dt)
+    data = lay_out(problem, VEHICLE, HORIZON.steps)
+    controls = jnp.transpose(plan.controls, (2, 3, 1, 0))
+    now = begin(controls, data, car, Barrier(), jnp.ones(()))
+    rooms = evaluate(
+        now.states, controls, data, now.parameter, VEHICLE, HORIZON.dt, jnp.ones(())
+    ).rooms
+    return np.concatenate([np.asarray(part) for part in rooms])
 
 
 def draw_way(rng: np.random.Generator, inputs: Any) -> Any:

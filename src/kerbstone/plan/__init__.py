@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kerbstone.plan.gradients import SmoothPlan, settle
     from kerbstone.plan.guard import Safety
     from kerbstone.plan.modes import MODES, join_modes, predict_modes
-    from kerbstone.plan.planning import RENEWAL, Effort, Plans, plan
+    from kerbstone.plan.planning import RENEWAL, SMOOTH, Effort, Plans, plan
     from kerbstone.plan.predictions import (
         Predictions,
         Spread,
@@ -44,7 +44,7 @@ _HOMES = {
     "gradients": ("SmoothPlan", "settle"),
     "guard": ("Safety",),
     "modes": ("MODES", "join_modes", "predict_modes"),
-    "planning": ("RENEWAL", "Effort", "Plans", "plan"),
+    "planning": ("RENEWAL", "SMOOTH", "Effort", "Plans", "plan"),
     "predictions": ("Predictions", "Spread", "inflate", "predict_straight", "tell_future"),
     "problem": ("Ellipses", "Horizon", "Problem", "Weights"),
     "roads": ("CorridorRules", "Room", "predict_along_lanes"),
@@ -59,6 +59,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "MODES",
     "RENEWAL",
+    "SMOOTH",
     "ControlIndex",
     "Corridor",
     "CorridorRules",

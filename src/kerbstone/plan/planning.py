@@ -16,8 +16,8 @@ from kerbstone.errors import InputError
 from kerbstone.plan.admission import admit
 from kerbstone.plan.problem import Horizon, Problem
 from kerbstone.plan.solver.compiling import compiler_options
-from kerbstone.plan.solver.interior import Barrier, Car, Iterate, advance, begin, expect
-from kerbstone.plan.solver.layout import lay_out
+from kerbstone.plan.solver.interior import Barrier, Car, Iterate, begin, expect, repeat
+from kerbstone.plan.solver.layout import lay_out, move_to_car, to_precision
 from kerbstone.plan.solver.starts import STARTS, Start, make_starts
 from kerbstone.plan.solver.terms import Data
 from kerbstone.plan.vehicle import Vehicle
@@ -33,21 +33,27 @@ class Effort:
 
     Args:
         starts: Ways to begin; none where only given controls are to be bettered.
-        first: Iterations of every start.
+        sift: Iterations, and how many starts go on where there is one mode; then so again.
+        first: Iterations of every start that is left.
         kept: How many of them go on.
         last: Iterations of those.
         barrier: How each iteration goes. Those that are kept always try a second step.
     """
 
     starts: tuple[Start, ...] = STARTS
-    first: int = 10
+    sift: tuple[tuple[int, int], ...] = ((5, 4),)
+    first: int = 7
     kept: int = 2
-    last: int = 20
+    last: int = 16
     barrier: Barrier = field(default_factory=lambda: Barrier(second=False))
 
 
 # What is done for a plan that goes on from the last: three iterations of it and of braking.
-RENEWAL = Effort(starts=(), first=3, kept=1, last=0, barrier=Barrier(first=3e-3, relaxation=0.05))
+RENEWAL = Effort(
+    starts=(), sift=(), first=3, kept=1, last=0, barrier=Barrier(first=3e-3, relaxation=0.05)
+)
+# What is done for a plan that `settle` goes on from: the barrier ends where it begins there.
+SMOOTH = Effort(barrier=Barrier(second=False, last=1e-2))
 
 
 class Plans(NamedTuple):
@@ -154,9 +160,9 @@ def _solve(
     effort: Effort,
     precision: str,
 ) -> Plans:
-    moved, place = _move_to_car(problem)
+    moved, place = move_to_car(problem)
     exact = lay_out(moved, car.vehicle, horizon.steps)
-    rough = _cast(exact, precision)
+    rough = to_precision(exact, precision)
     unit = one.astype(precision)
     given = jnp.transpose(given, (3, 4, 2, 1, 0))
     # Modes share one control to the last bit as long as they may.
@@ -167,29 +173,39 @@ def _solve(
         controls = jnp.concatenate([own, controls], axis=3)
     begun = controls.shape[3]
     batch = problem.start.shape[0]
-    lanes = jnp.tile(jnp.arange(batch), begun)
-    data = _take(rough, lanes)
+    problems = jnp.arange(batch)
+    data = _take(rough, jnp.tile(problems, begun))
     now = begin(controls.reshape(*controls.shape[:3], -1), data, car, effort.barrier, unit)
-    now = _repeat(now, effort.first, data, car, effort.barrier, unit)
+    names = jnp.repeat(jnp.arange(begun)[:, None], batch, axis=1)
+    for times, left in effort.sift:
+        now = repeat(now, times, data, car, effort.barrier, unit)
+        # Each of several modes may want another start, which is seen only below.
+        if left < len(names) and problem.probability.shape[1] == 1:
+            order = _order(now, data, batch)[:left]
+            now = _take(now, (order * batch + problems).reshape(-1))
+            data = _take(rough, jnp.tile(problems, left))
+            names = jnp.take_along_axis(names, order, axis=0)
+    now = repeat(now, effort.first, data, car, effort.barrier, unit)
+    begun = len(names)
     kept = min(effort.kept, begun)
-    order = jnp.argsort(_rank(now, data).reshape(begun, batch), axis=0)[:kept]
+    order = _order(now, data, batch)[:kept]
+    names = jnp.take_along_axis(names, order, axis=0)
     if kept < begun or effort.last:
-        chosen = (order * batch + jnp.arange(batch)).reshape(-1)
-        best = _take(now, chosen)
+        best = _take(now, (order * batch + problems).reshape(-1))
         if problem.probability.shape[1] > 1 and begun > 1:
             mixed = begin(_mix(now, best, data, batch), rough, car, effort.barrier, unit)
             best = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=-1), best, mixed)
-            order = jnp.concatenate([order, order[:1]])
+            names = jnp.concatenate([names, names[:1]])
             kept += 1
         data = _take(rough, jnp.tile(jnp.arange(batch), kept))
-        now = _repeat(best, effort.last, data, car, replace(effort.barrier, second=True), unit)
+        now = repeat(best, effort.last, data, car, replace(effort.barrier, second=True), unit)
     found = now.controls.reshape(*now.controls.shape[:3], kept, batch).astype(given.dtype)
     # What was given stands as it is, so that no plan is worse than it.
     found = jnp.concatenate([found, given], axis=3)
     own = jnp.broadcast_to(
         len(effort.starts) + jnp.arange(given.shape[3])[:, None], (given.shape[3], batch)
     )
-    names = jnp.concatenate([order, own])
+    names = jnp.concatenate([names, own])
     return _pick(found, names, exact, place, car, one)
 
 
@@ -224,21 +240,10 @@ def _pick(
     )
 
 
-def _repeat(
-    now: Iterate, times: int, data: Data, car: Car, barrier: Barrier, one: jax.Array
-) -> Iterate:
-    def go_on(carry: tuple[jax.Array, Iterate]) -> jax.Array:
-        return (carry[0] < times) & ~carry[1].done.all()
-
-    def step(carry: tuple[jax.Array, Iterate]) -> tuple[jax.Array, Iterate]:
-        return carry[0] + 1, advance(carry[1], data, car, barrier, one)
-
-    return jax.lax.while_loop(go_on, step, (jnp.zeros((), jnp.int32), now))[1]
-
-
-def _rank(now: Iterate, data: Data) -> Float[Array, " lane"]:
-    """Return what plans are compared by before they are finished: inside first, then by cost."""
-    return expect(now.cost, data) + _fine(now).sum(0)
+def _order(now: Iterate, data: Data, batch: int) -> Int[Array, "start batch"]:
+    """Return which starts of each problem are best so far: inside first, then by cost."""
+    rank = expect(now.cost, data) + _fine(now).sum(0)
+    return jnp.argsort(rank.reshape(-1, batch), axis=0)
 
 
 def _fine(now: Iterate) -> Float[Array, "mode lane"]:
@@ -258,28 +263,6 @@ def _mix(now: Iterate, best: Iterate, data: Data, batch: int) -> Float[Array, "s
     each = jnp.stack([now.controls[:, :, mode, lane[mode]] for mode in range(modes)], axis=2)
     trunk = best.controls[:, :, :1, :batch]
     return jnp.where(data.shared[:, None, None, :batch], trunk, each)
-
-
-def _move_to_car(problem: Problem) -> tuple[Problem, Float[Array, "batch 2"]]:
-    """Return problems around the car's place, where float32 is fine enough, and that place."""
-    place = jnp.asarray(problem.start)[:, :2]
-    corridor, ellipses = problem.corridor, problem.ellipses
-    moved = replace(
-        problem,
-        start=jnp.asarray(problem.start).at[:, :2].set(0.0),
-        corridor=replace(corridor, line=corridor.line - place[:, None]),
-        ellipses=replace(ellipses, centre=ellipses.centre - place[:, None, None, None]),
-    )
-    return moved, place
-
-
-def _cast(tree: Any, precision: str) -> Any:
-    return jax.tree.map(
-        lambda value: (
-            value.astype(precision) if jnp.issubdtype(value.dtype, jnp.floating) else value
-        ),
-        tree,
-    )
 
 
 def _take(tree: Any, lanes: Int[Array, " lane"]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from kerbstone.plan.vehicle import Vehicle
@@ -92,3 +93,54 @@ def differentiate(
         by_speed,
         by_steering,
     )
+
+
+def bend(
+    states: States,
+    controls: Controls,
+    worth: Float[Array, "step 6 mode lane"],
+    vehicle: Vehicle,
+    dt: float,
+) -> Float[Array, "step 8 8 mode lane"]:
+    """Return the second derivative of `worth · move` by state and control.
+
+    Args:
+        states: *Before* each step.
+        controls: Of each step.
+        worth: What a change of each entry of the state after the step is worth.
+        vehicle: The car.
+        dt: Length of a step [s].
+    """
+    heading, speed, acceleration, steering = (states[:, i] for i in (2, 3, 4, 5))
+    jerk, rate = controls[:, 0], controls[:, 1]
+    speed_mid = speed + dt / 2 * acceleration + dt * dt / 8 * jerk
+    tangent = jnp.tan(steering + dt / 2 * rate)
+    gain = dt / vehicle.wheelbase
+    # Half the turn, by the speed and by the steering half way.
+    by_speed = gain / 2 * tangent
+    steep = gain * (1 + tangent * tangent)
+    by_steering = steep / 2 * speed_mid
+    middle = heading + by_speed * speed_mid
+    cos, sin = jnp.cos(middle), jnp.sin(middle)
+    way = -dt * speed_mid * (worth[:, 0] * cos + worth[:, 1] * sin)
+    side = dt * (worth[:, 1] * cos - worth[:, 0] * sin)
+    speed_speed = 2 * side * by_speed + way * by_speed**2
+    speed_steering = 2 * side * by_steering + way * by_speed * by_steering + worth[:, 2] * steep
+    steering_steering = way * by_steering**2 + 2 * tangent * by_steering * (
+        side * speed_mid + 2 * worth[:, 2]
+    )
+    heading_speed = side + way * by_speed
+    heading_steering = way * by_steering
+    table = jnp.stack(
+        [
+            jnp.stack([way, heading_speed, heading_steering], axis=1),
+            jnp.stack([heading_speed, speed_speed, speed_steering], axis=1),
+            jnp.stack([heading_steering, speed_steering, steering_steering], axis=1),
+        ],
+        axis=1,
+    )
+    # What each column of state and control changes half way, and how much of it.
+    middle = np.array([0, 0, 0, 1, 1, 2, 1, 2])
+    part = np.array([0.0, 0.0, 1.0, 1.0, dt / 2, 1.0, dt * dt / 8, dt / 2])
+    parts = jnp.asarray(np.outer(part, part)[:, :, None, None], table.dtype)
+    return table[:, middle[:, None], middle] * parts

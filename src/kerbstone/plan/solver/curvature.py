@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from kerbstone.plan.solver.bicycle import move
+from kerbstone.plan.solver.bicycle import bend, differentiate
 from kerbstone.plan.solver.interior import Car, expect
-from kerbstone.plan.solver.places import OfDiscs
-from kerbstone.plan.solver.terms import Data, evaluate, sum_barriers
+from kerbstone.plan.solver.places import Discs, OfDiscs, OfSteps, place_discs
+from kerbstone.plan.solver.riccati import unfold_dynamics
+from kerbstone.plan.solver.terms import Data, add_up, evaluate, sum_barriers
 
 OfStates = Float[Array, "step 6 mode lane"]
 OfControls = Float[Array, "step 2 mode lane"]
@@ -28,6 +28,7 @@ class Curvature(NamedTuple):
         motion: Second derivative of the step itself, times what a change of its end is worth, by
             the state before it and its control.
         dynamics: First derivative of the step, by the same.
+        rating: Cost and barrier.
     """
 
     gradient: OfControls
@@ -35,6 +36,7 @@ class Curvature(NamedTuple):
     control: OfControls
     motion: Float[Array, "step 8 8 mode lane"]
     dynamics: Float[Array, "step 6 8 mode lane"]
+    rating: Float[Array, " lane"]
 
 
 def curve(
@@ -55,25 +57,24 @@ def curve(
         weight: Of the barrier.
         car: What is known at compile time.
     """
-    one = jnp.ones((), states.dtype)
-
-    def total(states: OfStates, controls: OfControls) -> jax.Array:
-        value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one)
-        low = jnp.full(weight.shape, 1e-12, states.dtype)
-        cost = expect(value.cost, data)
-        return (cost + weight * sum_barriers(value.rooms, low)).sum()
-
-    slopes = jax.grad(total, argnums=(0, 1))
-    by_state, by_control = slopes(states, controls)
-    state = _columns(lambda x: slopes(x, controls)[0], states)
-    control = _columns(lambda u: slopes(states, u)[1], controls)
+    place = _curve_places(states, controls, parameter, data, weight, car)
+    own = _curve_own(states, controls, parameter, data, weight, car)
+    zero = jnp.zeros_like(own.speed_speed)
+    by_state = jnp.stack(
+        [place.x, place.y, place.turn, own.speed, own.acceleration, own.steering], axis=1
+    )
+    rows = [
+        [place.xx, place.xy, place.x_turn, place.x_speed, zero, zero],
+        [place.xy, place.yy, place.y_turn, place.y_speed, zero, zero],
+        [place.x_turn, place.y_turn, place.turn_turn, place.turn_speed, zero, zero],
+        [place.x_speed, place.y_speed, place.turn_speed, own.speed_speed, zero, own.speed_steering],
+        [zero, zero, zero, zero, own.acceleration_acceleration, zero],
+        [zero, zero, zero, own.speed_steering, zero, own.steering_steering],
+    ]
+    state = jnp.stack([jnp.stack(row, axis=1) for row in rows], axis=1)
     before = jnp.concatenate([data.start[None], states[:-1]])
-    joint = jnp.concatenate([before, controls], axis=1)
-
-    def step(joint: jax.Array) -> OfStates:
-        return jax.vmap(lambda each: move(each[:6], each[6:], car.vehicle, car.dt))(joint)
-
-    dynamics = _columns(step, joint)
+    parts = jnp.stack(differentiate(before, controls, car.vehicle, car.dt), axis=1)
+    dynamics = jax.vmap(unfold_dynamics(car.dt))(parts)
 
     def back(
         worth: jax.Array, inputs: tuple[jax.Array, ...]
@@ -86,9 +87,14 @@ def curve(
     _, (worth, pulled) = jax.lax.scan(
         back, jnp.zeros_like(states[0]), (by_state, dynamics), reverse=True
     )
-    motion = _columns(jax.grad(lambda joint: (worth * step(joint)).sum()), joint)
-    diagonal = jnp.stack([control[:, 0, 0], control[:, 1, 1]], axis=1)
-    return Curvature(by_control + pulled, state, diagonal, motion, dynamics)
+    return Curvature(
+        own.control + pulled,
+        state,
+        own.control_control,
+        bend(before, controls, worth, car.vehicle, car.dt),
+        dynamics,
+        own.rating,
+    )
 
 
 def solve_system(
@@ -137,7 +143,7 @@ def solve_system(
     _, (steps, gains) = jax.lax.scan(
         back,
         (jnp.zeros_like(curvature.state[0]), zero),
-        (*curvature[1:], right, shared),
+        (*curvature[1:5], right, shared),
         reverse=True,
     )
 
@@ -150,8 +156,139 @@ def solve_system(
     return jax.lax.scan(ahead, zero, (steps, gains, curvature.dynamics))[1]
 
 
-def _columns(function: Callable[[jax.Array], jax.Array], at: jax.Array) -> jax.Array:
-    """Return the derivative of a function that keeps steps and lanes apart, `[step, to, from, …]`."""
-    ways = jnp.eye(at.shape[1], dtype=at.dtype)
-    ways = jnp.broadcast_to(ways[:, None, :, None, None], (at.shape[1], *at.shape))
-    return jax.vmap(lambda way: jax.jvp(function, (at,), (way,))[1], out_axes=2)(ways)
+class _Places(NamedTuple):
+    """Derivatives by where the car is and heads, and those by its speed too."""
+
+    x: OfSteps
+    y: OfSteps
+    turn: OfSteps
+    xx: OfSteps
+    xy: OfSteps
+    yy: OfSteps
+    x_turn: OfSteps
+    y_turn: OfSteps
+    turn_turn: OfSteps
+    x_speed: OfSteps
+    y_speed: OfSteps
+    turn_speed: OfSteps
+
+
+def _curve_places(
+    states: OfStates,
+    controls: OfControls,
+    parameter: OfDiscs,
+    data: Data,
+    weight: Float[Array, " lane"],
+    car: Car,
+) -> _Places:
+    one = _one(states)
+    discs = place_discs(states, car.vehicle, one)
+
+    def total(x: OfDiscs, y: OfDiscs, speed: OfSteps) -> jax.Array:
+        moved = states.at[:, 3].set(speed)
+        there = Discs(x, y, discs.turn_x, discs.turn_y)
+        return _rate(moved, controls, parameter, data, weight, car, there).sum()
+
+    slopes = jax.grad(total, argnums=(0, 1, 2))
+    at = (discs.x, discs.y, states[:, 3])
+    # No disc minds where the others are, so that one change of all tells each one's.
+    still, step = jnp.zeros_like(discs.x), jnp.ones_like(discs.x)
+    (x, y, _), (xx, xy, x_speed) = jax.jvp(slopes, at, (step, still, jnp.zeros_like(at[2])))
+    _, (_, yy, y_speed) = jax.jvp(slopes, at, (still, step, jnp.zeros_like(at[2])))
+    turn_x, turn_y = discs.turn_x, discs.turn_y
+    x_turn, y_turn = xx * turn_x + xy * turn_y, xy * turn_x + yy * turn_y
+    return _Places(
+        add_up(x),
+        add_up(y),
+        add_up(x * turn_x + y * turn_y),
+        add_up(xx),
+        add_up(xy),
+        add_up(yy),
+        add_up(x_turn),
+        add_up(y_turn),
+        # A disc that turns is drawn towards the rear axle.
+        add_up(x_turn * turn_x + y_turn * turn_y - x * turn_y + y * turn_x),
+        x_speed,
+        y_speed,
+        # The wanted speed is that at the middle disc.
+        x_speed * turn_x[1] + y_speed * turn_y[1],
+    )
+
+
+class _Own(NamedTuple):
+    """Derivatives by what the car does: speed, acceleration, steering, and the controls."""
+
+    rating: Float[Array, " lane"]
+    speed: OfSteps
+    acceleration: OfSteps
+    steering: OfSteps
+    control: OfControls
+    speed_speed: OfSteps
+    speed_steering: OfSteps
+    acceleration_acceleration: OfSteps
+    steering_steering: OfSteps
+    control_control: OfControls
+
+
+def _curve_own(
+    states: OfStates,
+    controls: OfControls,
+    parameter: OfDiscs,
+    data: Data,
+    weight: Float[Array, " lane"],
+    car: Car,
+) -> _Own:
+    discs = place_discs(states, car.vehicle, _one(states))
+
+    def total(
+        speed: OfSteps, acceleration: OfSteps, steering: OfSteps, controls: OfControls
+    ) -> tuple[jax.Array, jax.Array]:
+        own = jnp.stack([speed, acceleration, steering], axis=1)
+        moved = jnp.concatenate([states[:, :3], own], axis=1)
+        rating = _rate(moved, controls, parameter, data, weight, car, discs)
+        return rating.sum(), rating
+
+    slopes = jax.grad(total, argnums=(0, 1, 2, 3), has_aux=True)
+    at = (states[:, 3], states[:, 4], states[:, 5], controls)
+    still, step = jnp.zeros_like(at[0]), jnp.ones_like(at[0])
+    quiet = jnp.zeros_like(controls)
+    (first, rating), ((speed_speed, _, speed_steering, _), _) = jax.jvp(
+        slopes, at, (step, still, still, quiet)
+    )
+    # Acceleration, steering and controls do not mix: one change of all tells each one's.
+    _, ((_, acceleration, steering, control), _) = jax.jvp(
+        slopes, at, (still, step, step, jnp.ones_like(controls))
+    )
+    return _Own(
+        rating,
+        first[0],
+        first[1],
+        first[2],
+        first[3],
+        speed_speed,
+        speed_steering,
+        acceleration,
+        steering,
+        control,
+    )
+
+
+def _one(like: jax.Array) -> jax.Array:
+    """Return the number one, not known to the compiler; see `riccati.sweep`."""
+    return jax.lax.optimization_barrier(jnp.ones((), like.dtype))
+
+
+def _rate(
+    states: OfStates,
+    controls: OfControls,
+    parameter: OfDiscs,
+    data: Data,
+    weight: Float[Array, " lane"],
+    car: Car,
+    discs: Discs,
+) -> Float[Array, " lane"]:
+    """Return cost and barrier."""
+    one = _one(states)
+    value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one, discs)
+    low = jnp.full(weight.shape, 1e-12, states.dtype)
+    return expect(value.cost, data) + weight * sum_barriers(value.rooms, low)

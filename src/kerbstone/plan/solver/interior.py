@@ -202,6 +202,29 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
     )
 
 
+def repeat(
+    now: Iterate, times: int, data: Data, car: Car, barrier: Barrier, one: Float[Array, ""]
+) -> Iterate:
+    """Return the plans so many iterations further, or as soon as all are done.
+
+    Args:
+        now: The plans.
+        times: At most so many.
+        data: The problems.
+        car: What is known at compile time.
+        barrier: How to go on.
+        one: The number one, not known to the compiler; see `riccati.sweep`.
+    """
+
+    def go_on(carry: tuple[jax.Array, Iterate]) -> jax.Array:
+        return (carry[0] < times) & ~carry[1].done.all()
+
+    def step(carry: tuple[jax.Array, Iterate]) -> tuple[jax.Array, Iterate]:
+        return carry[0] + 1, advance(carry[1], data, car, barrier, one)
+
+    return jax.lax.while_loop(go_on, step, (jnp.zeros((), jnp.int32), now))[1]
+
+
 def improve(
     now: Iterate,
     data: Data,

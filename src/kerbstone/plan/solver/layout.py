@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -35,6 +38,33 @@ def lay_out(problem: Problem, vehicle: Vehicle, steps: int) -> Data:
         jnp.arange(steps)[:, None] < jnp.asarray(problem.branch_step)[None],
         jax.tree.map(lambda weight: jnp.asarray(weight, start.dtype), problem.weights),
         _find(start, line, vehicle),
+    )
+
+
+def move_to_car(problem: Problem) -> tuple[Problem, Float[Array, "batch 2"]]:
+    """Return problems around the car's place, where float32 is fine enough, and that place.
+
+    The place counts as a constant: derivatives by the start are those of the car in its world.
+    """
+    start = jnp.asarray(problem.start)
+    place = jax.lax.stop_gradient(start[:, :2])
+    corridor, ellipses = problem.corridor, problem.ellipses
+    moved = replace(
+        problem,
+        start=start.at[:, :2].add(-place),
+        corridor=replace(corridor, line=corridor.line - place[:, None]),
+        ellipses=replace(ellipses, centre=ellipses.centre - place[:, None, None, None]),
+    )
+    return moved, place
+
+
+def to_precision(tree: Any, precision: Any) -> Any:
+    """Return a tree of arrays with its numbers that are not integers in another precision."""
+    return jax.tree.map(
+        lambda value: (
+            value.astype(precision) if jnp.issubdtype(value.dtype, jnp.floating) else value
+        ),
+        tree,
     )
 
 

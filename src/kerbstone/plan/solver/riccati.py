@@ -26,7 +26,7 @@ _HESSIAN = {
 }
 _GRADIENT = slice(10, 16)
 _CONTROL_HESSIAN, _CONTROL_GRADIENT = (16, 17), slice(18, 20)
-_DYNAMICS = 20
+_DYNAMICS = slice(20, 28)
 # What the rows of the dynamics are the derivatives of, and by what: the columns of a state.
 _DERIVATIVES = ((0, 2), (0, 3), (0, 5), (1, 2), (1, 3), (1, 5), (2, 3), (2, 5))
 
@@ -84,7 +84,7 @@ def sweep(
         Optimization, IROS 2012.
     """
     modes = stages.rows.shape[-2]
-    fold, unfold = _fold_hessian(), _fold_dynamics(dt)
+    fold, unfold = _fold_hessian(), unfold_dynamics(dt)
 
     def step(
         carry: tuple[jax.Array, jax.Array, jax.Array], inputs: tuple[jax.Array, jax.Array]
@@ -93,7 +93,7 @@ def sweep(
         stage, joint = inputs
         value = value + fold(stage)
         slope = slope + stage[_GRADIENT]
-        f = unfold(stage) / one
+        f = unfold(stage[_DYNAMICS]) / one
         product = value[:, 0, None] * f[0][None]
         for k in range(1, 6):
             product = product + value[:, k, None] * f[k][None]
@@ -144,8 +144,12 @@ def _fold_hessian() -> Callable[[jax.Array], jax.Array]:
     return lambda rows: rows[row] * jnp.asarray(held, rows.dtype)
 
 
-def _fold_dynamics(dt: float) -> Callable[[jax.Array], jax.Array]:
-    """Return the function that makes the dynamics of a stage's rows."""
+def unfold_dynamics(dt: float) -> Callable[[jax.Array], jax.Array]:
+    """Return the function that makes the derivative of a step, `[6, 8, mode, lane]`, of its parts.
+
+    Args:
+        dt: Length of a step [s].
+    """
     row = np.zeros((6, 8), int)
     scale = np.zeros((6, 8, 1, 1))
     constant = np.zeros((6, 8, 1, 1))
@@ -158,11 +162,11 @@ def _fold_dynamics(dt: float) -> Callable[[jax.Array], jax.Array]:
     }
     for at, (to, way) in enumerate(_DERIVATIVES):
         for column, factor in middles[way]:
-            row[to, column] = _DYNAMICS + at
+            row[to, column] = at
             scale[to, column] = factor
     constant[range(6), range(6)] = 1.0
     constant[3, 4] = constant[4, 6] = constant[5, 7] = dt
     constant[3, 6] = dt * dt / 2
-    return lambda rows: (
-        rows[row] * jnp.asarray(scale, rows.dtype) + jnp.asarray(constant, rows.dtype)
+    return lambda parts: (
+        parts[row] * jnp.asarray(scale, parts.dtype) + jnp.asarray(constant, parts.dtype)
     )

@@ -112,6 +112,7 @@ def evaluate(
     vehicle: Vehicle,
     dt: float,
     one: Float[Array, ""],
+    discs: Discs | None = None,
 ) -> Value:
     """Return cost and room of a plan.
 
@@ -123,9 +124,10 @@ def evaluate(
         vehicle: The car.
         dt: Length of a step [s].
         one: The number one, not known to the compiler; see `riccati.sweep`.
+        discs: Where the car's discs are, if they are not where the states put them.
     """
     w = data.weights
-    discs = place_discs(states, vehicle, one)
+    discs = discs or place_discs(states, vehicle, one)
     reading = project(discs, data.line, guess, one)
     foot = find_foot(discs, reading)
     length = jnp.sqrt(foot.slope_x**2 + foot.slope_y**2)

@@ -16,7 +16,7 @@ from kerbstone.plan.solver.curvature import curve, solve_system
 from kerbstone.plan.solver.interior import Barrier, Car, begin
 from kerbstone.plan.solver.layout import lay_out
 from kerbstone.plan.solver.model import expand
-from kerbstone.plan.solver.riccati import Stages, _fold_dynamics, _fold_hessian, sweep
+from kerbstone.plan.solver.riccati import Stages, _fold_hessian, sweep, unfold_dynamics
 from kerbstone.plan.solver.terms import evaluate, sum_barriers
 
 DT = planned.HORIZON.dt
@@ -82,11 +82,11 @@ def test_gradient_of_the_model_is_exact(case) -> None:
     stages, barriers = expand(
         now.states, before, now.controls, now.parameter, data, weight, low, VEHICLE, DT, one
     )
-    unfold = _fold_dynamics(DT)
+    unfold = unfold_dynamics(DT)
     worth, found = jnp.zeros_like(now.states[0]), []
     for k in reversed(range(planned.HORIZON.steps)):
         worth = worth + stages.rows[k, 10:16]
-        pulled = jnp.einsum("ij...,i...->j...", unfold(stages.rows[k]), worth)
+        pulled = jnp.einsum("ij...,i...->j...", unfold(stages.rows[k, 20:]), worth)
         found.append(pulled[6:] + stages.rows[k, 18:20])
         worth = pulled[:6]
     np.testing.assert_allclose(jnp.stack(found[::-1]), jax.grad(total)(now.controls), atol=1e-9)
@@ -102,7 +102,7 @@ def test_folded_dynamics_are_the_derivative_of_a_step(case) -> None:
         VEHICLE, DT, one,
     )  # fmt: skip
     k = 5
-    found = _fold_dynamics(DT)(stages.rows[k])[:, :, 0, 1]
+    found = unfold_dynamics(DT)(stages.rows[k, 20:])[:, :, 0, 1]
     x, u = before[k, :, 0, 1], now.controls[k, :, 0, 1]
     expected = np.concatenate(jax.jacfwd(move, argnums=(0, 1))(x, u, VEHICLE, DT), axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-12)
@@ -153,7 +153,7 @@ def test_sweep_solves_the_quadratic_problem(modes: int) -> None:
     shared = np.arange(steps)[:, None] < np.full(lanes, together)
     stages = Stages(jnp.asarray(rows))
     policy = sweep(stages, jnp.asarray(shared), jnp.zeros(lanes), DT, jnp.ones(()))
-    unfold, fold = _fold_dynamics(DT), _fold_hessian()
+    unfold, fold = unfold_dynamics(DT), _fold_hessian()
     for lane in range(lanes):
         # All controls in one vector: those that are shared stand once.
         count = 2 * together + modes * 2 * (steps - together)
@@ -161,7 +161,7 @@ def test_sweep_solves_the_quadratic_problem(modes: int) -> None:
         for mode in range(modes):
             reach = np.zeros((6, count))
             for k in range(steps):
-                f = np.asarray(unfold(stages.rows[k]))[:, :, mode, lane]
+                f = np.asarray(unfold(stages.rows[k, 20:]))[:, :, mode, lane]
                 at = (
                     2 * k
                     if k < together
@@ -180,7 +180,7 @@ def test_sweep_solves_the_quadratic_problem(modes: int) -> None:
         for mode in range(modes):
             change = np.zeros(6)
             for k in range(steps):
-                f = np.asarray(unfold(stages.rows[k]))[:, :, mode, lane]
+                f = np.asarray(unfold(stages.rows[k, 20:]))[:, :, mode, lane]
                 control = (
                     np.asarray(policy.step[k, :, mode, lane])
                     + np.asarray(policy.gain[k, :, :, mode, lane]) @ change
