@@ -1,5 +1,7 @@
 """Two small problems in which something is not known: simulated exactly, one step at a time.
 
+No planner owns this code: it alone says what happens to whom and what that costs.
+
 `Merge`: a slow car comes out of a side road, and either joins the lane before ego or stops at its
 mouth. Which is not known, and shows only when it begins to brake; it is observed with noise.
 
@@ -14,7 +16,8 @@ without clearance; a collision costs `COLLISION` and ends the episode.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,11 +30,12 @@ CAR = Vehicle()
 HORIZON = Horizon(24, 0.25)
 DT = HORIZON.dt
 WEIGHTS = Weights(clearance=0.0)
-HALF_LANE = 1.75
 COLLISION = 1000.0
 DISCS = CAR.disc_offsets
 _PARTS = 5  # of a step at which boxes are compared
-_FAR = 14.0  # from there two do not meet within a step [m]
+_REACH = 5.2  # from there two boxes do not touch [m]
+_FAR = 10.0  # and from there not within the step that ends there
+_W = SimpleNamespace(**asdict(WEIGHTS))
 
 
 class Ego(NamedTuple):
@@ -55,6 +59,7 @@ class Box(NamedTuple):
     width: float
 
 
+Place = tuple[float, float, float]
 _VAN = Box(34.0, -3.3, 0.0, 2.75, 1.0)
 
 
@@ -78,49 +83,35 @@ def drive(ego: Ego, jerk: float, rate: float = 0.0) -> Ego:
 
 def charge(before: Ego, after: Ego, jerk: float, rate: float, wanted: float) -> float:
     """Return what a step of ego costs; see `plan.problem.Weights`."""
-    w = WEIGHTS
-    sine = math.sin(after.heading)
-    offsets = sum((after.y + ahead * sine) ** 2 for ahead in DISCS)
-    lateral = after.speed**2 * math.tan(after.steering) / CAR.wheelbase
     low, high = COMFORT_ACCELERATION
+    acceleration = after.acceleration
     excess = (
-        max(low - after.acceleration, 0.0) ** 2
-        + max(after.acceleration - high, 0.0) ** 2
-        + max(abs(lateral) - COMFORT_LATERAL, 0.0) ** 2
+        max(low - acceleration, acceleration - high, 0.0) ** 2
         + max(abs(jerk) - COMFORT_JERK, 0.0) ** 2
     )
     rated = (
-        w.reference * offsets
-        + w.speed * (after.speed - wanted) ** 2
-        + w.acceleration * after.acceleration**2
-        + w.lateral * lateral**2
-        + w.jerk * jerk**2
-        + w.steering * rate**2
-        + w.comfort * excess
+        _W.speed * (after.speed - wanted) ** 2
+        + _W.acceleration * acceleration**2
+        + _W.jerk * jerk**2
+        + _W.comfort * excess
     )
-    middle = DISCS[1]
-    gained = after.x - before.x + middle * (math.cos(after.heading) - math.cos(before.heading))
-    return DT * rated - w.progress * gained
-
-
-def outline(ego: Ego) -> Box:
-    """Return ego's box."""
-    ahead = CAR.centre_offset
-    return Box(
-        ego.x + ahead * math.cos(ego.heading),
-        ego.y + ahead * math.sin(ego.heading),
-        ego.heading,
-        CAR.length / 2,
-        CAR.width / 2,
-    )
+    gained = after.x - before.x
+    if after.heading or before.heading or after.y or after.steering or rate:  # not straight ahead
+        sine = math.sin(after.heading)
+        lateral = after.speed**2 * math.tan(after.steering) / CAR.wheelbase
+        rated += (
+            _W.reference * sum((after.y + ahead * sine) ** 2 for ahead in DISCS)
+            + _W.lateral * lateral**2
+            + _W.steering * rate**2
+            + _W.comfort * max(abs(lateral) - COMFORT_LATERAL, 0.0) ** 2
+        )
+        gained += DISCS[1] * (math.cos(after.heading) - math.cos(before.heading))
+    return DT * rated - _W.progress * gained
 
 
 def touches(first: Box, second: Box) -> bool:
     """Tell whether two boxes overlap: no axis of either parts them."""
     dx, dy = second.x - first.x, second.y - first.y
-    reach = math.hypot(first.length, first.width) + math.hypot(second.length, second.width)
-    if dx * dx + dy * dy > reach * reach:
-        return False
     turn = second.heading - first.heading
     cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
     for own, other in ((first, second), (second, first)):
@@ -132,17 +123,28 @@ def touches(first: Box, second: Box) -> bool:
     return True
 
 
-def meets(before: tuple[Box, Box], after: tuple[Box, Box]) -> bool:
-    """Tell whether two boxes touch during a step, in which each moves straight."""
-    if abs(after[1].x - after[0].x) > _FAR:
+def meets(egos: tuple[Ego, Ego], places: tuple[Place, Place], half: tuple[float, float]) -> bool:
+    """Tell whether ego and another touch during a step, in which each moves straight.
+
+    Args:
+        egos: Ego before and after.
+        places: Where the other is, before and after: x, y, heading.
+        half: Half sizes of the other's box [m].
+    """
+    ahead = CAR.centre_offset
+    if math.hypot(places[1][0] - egos[1].x - ahead, places[1][1] - egos[1].y) > _FAR:
         return False
+    own = [
+        (ego.x + ahead * math.cos(ego.heading), ego.y + ahead * math.sin(ego.heading), ego.heading)
+        for ego in egos
+    ]
     for part in range(1, _PARTS + 1):
         share = part / _PARTS
-        now = [
-            Box(*(a + share * (b - a) for a, b in zip(old, new, strict=True)))
-            for old, new in zip(before, after, strict=True)
-        ]
-        if touches(*now):
+        x, y, heading = (a + share * (b - a) for a, b in zip(*own, strict=True))
+        at_x, at_y, turn = (a + share * (b - a) for a, b in zip(*places, strict=True))
+        if math.hypot(at_x - x, at_y - y) > _REACH:
+            continue
+        if touches(Box(x, y, heading, CAR.length / 2, CAR.width / 2), Box(at_x, at_y, turn, *half)):
             return True
     return False
 
@@ -196,7 +198,7 @@ class Merge:
         speed = rng.normal(*self.pace)
         return MergeState(ego, way, speed, bool(rng.random() < self.likely))
 
-    def place(self, way: float) -> tuple[float, float, float]:
+    def place(self, way: float) -> Place:
         """Return x, y and heading at a way along the path, 0 where it has joined."""
         if way >= 0.0:
             return self.joins + way, 0.0, 0.0
@@ -226,8 +228,8 @@ class Merge:
         stands = state.speed <= 0.0
         speed = max(state.speed + DT * (wish + (0.0 if stands else self.push * noise)), 0.0)
         way = state.way + DT * (state.speed + speed) / 2
-        before = (outline(state.ego), Box(*self.place(state.way), *self.half))
-        hit = meets(before, (outline(ego), Box(*self.place(way), *self.half)))
+        places = (self.place(state.way), self.place(way))
+        hit = meets((state.ego, ego), places, self.half)
         cost = charge(state.ego, ego, jerk, rate, self.wanted) + COLLISION * hit
         return MergeState(ego, way, speed, state.yields, hit), cost
 
@@ -304,6 +306,6 @@ class Occlusion:
             return state._replace(ego=ego), cost
         walks = state.walks or chance < -math.expm1(-self.rate * DT)
         y = state.y + self.pace * DT * walks
-        ways = [Box(self.crossing, at, 0.0, *self.half) for at in (state.y, y)]
-        hit = meets((outline(state.ego), ways[0]), (outline(ego), ways[1]))
+        places = ((self.crossing, state.y, 0.0), (self.crossing, y, 0.0))
+        hit = meets((state.ego, ego), places, self.half)
         return OcclusionState(ego, True, y, walks, hit), cost + COLLISION * hit

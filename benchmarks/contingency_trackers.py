@@ -9,7 +9,6 @@ import numpy as np
 from contingency_problems import (
     DT,
     HORIZON,
-    Ego,
     Merge,
     MergeState,
     Occlusion,
@@ -65,7 +64,7 @@ class MergeTracker:
         self.belief = np.broadcast_to([problem.likely, 1 - problem.likely], (episodes, 2)).copy()
         self._is_new = True
 
-    def learn(self, sight: Sight, _: list[Ego]) -> None:
+    def learn(self, sight: Sight, _: Any) -> None:
         """Take in what is seen a step after the last time."""
         if not self._is_new:
             self.mean, self.covariance = self._go_on(self.mean, self.covariance)
@@ -87,7 +86,7 @@ class MergeTracker:
         self.mean[..., 1] = np.maximum(self.mean[..., 1], 0.0)
         self.covariance = (np.eye(2) - gain) @ self.covariance
 
-    def predict(self, _: list[Ego]) -> tuple[Predictions, np.ndarray]:
+    def predict(self, _: Any) -> tuple[Predictions, np.ndarray]:
         """Return the modes of the time to come, and the step from which they can be told."""
         episodes, steps = len(self.mean), HORIZON.steps
         mean, covariance = self.mean, self.covariance
@@ -170,7 +169,7 @@ class OcclusionTracker:
         self.seen = Sight(np.full(episodes, np.nan), np.full(episodes, np.nan))
         self._is_new = True
 
-    def learn(self, sight: Sight, egos: list[Ego]) -> None:
+    def learn(self, sight: Sight, egos: Any) -> None:
         """Take in what is seen a step after the last time."""
         view = is_in_view(self._eyes(egos), self._repeat(self.cells), self._repeat(self.van))
         self.mass = look(self.mass, view, 0.0 if self._is_new else DT, self.habits)
@@ -178,7 +177,7 @@ class OcclusionTracker:
         self.mass = np.where(found[:, None, None], 0.0, self.mass)
         self.seen, self._is_new = sight, False
 
-    def predict(self, egos: list[Ego]) -> tuple[Predictions, np.ndarray]:
+    def predict(self, egos: Any) -> tuple[Predictions, np.ndarray]:
         """Return the modes of the time to come, and the step from which they can be told."""
         episodes = len(egos)
         places = np.stack([np.full(len(self.edge), self.problem.crossing), self.edge], axis=-1)
@@ -221,7 +220,7 @@ class OcclusionTracker:
         y, walks = (np.array([float(getattr(s, name)) for s in states]) for name in ("y", "walks"))
         return Sight(np.where(seen, y, np.nan), np.where(seen, walks, np.nan))
 
-    def _eyes(self, egos: list[Ego]) -> np.ndarray:
+    def _eyes(self, egos: Any) -> np.ndarray:
         x, y, heading = np.array([ego[:3] for ego in egos]).T
         ahead = self.problem.eye
         return np.stack([x + ahead * np.cos(heading), y + ahead * np.sin(heading)], axis=-1)

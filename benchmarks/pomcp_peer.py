@@ -1,11 +1,11 @@
 """POUCT of `pomdp-py` in the problems of `contingency_problems`: the tree search of POMCP.
 
-It knows the exact simulator and penalty, and starts each search from the same beliefs as ours:
-states are drawn from the tracker instead of from particles that were left over, which is the part
-of POMCP that differs. In the tree ego keeps to the lane's middle and has six actions, an
-acceleration to tend to with a limit on the jerk on the way, each held for two steps; it decides
-anew in every step. What is observed is cut into bins. Roll-outs drive to the wanted speed, and
-brake for who is in the way.
+It knows the exact simulator, what a collision costs, and looks as far ahead as ours. Each search
+starts from the same beliefs: states are drawn from the tracker instead of from particles that were
+left over, which is the part of POMCP that differs and cannot run out here. In the tree ego has six
+actions, an acceleration to tend to with a limit on the jerk on the way, each held for two steps;
+it decides anew in every step. What is observed is cut into bins. Roll-outs know the state that
+they begin from: they drive to the wanted speed and brake for who is or will be in the way.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ try:
 except ImportError as error:
     raise missing_extra("bench", "the comparison with POMCP") from error
 
+_WARY = 6.0  # speed at which roll-outs pass where somebody may step out [m/s]
+_VISITS = 5  # that what is thought of an action counts for
 _HELD = 2  # steps that an action is held for in the tree
+_FRONT = CAR.length - CAR.rear_overhang
+_LEAST, _MOST = CAR.acceleration
 
 
 class Drive(NamedTuple):
@@ -52,15 +56,14 @@ DRIVES = (
     Drive(0.0, 4.0),
     Drive(1.5, 4.0),
 )
-_CRUISE, _GO, _STOP, _SLOW = 4, 5, 0, 1
+_GENTLE, _CRUISE, _GO = 3, 4, 5
 
 
 def steer_speed(ego: Ego, drive: Drive) -> float:
     """Return the jerk of an action; braking ends at a standstill, gently enough not to go back."""
     aim = max(drive.aim, -1.5 * max(ego.speed + DT * ego.acceleration, 0.0))
     limit = 19.0 if aim > drive.aim else drive.jerk
-    low, high = CAR.acceleration
-    aim = min(max(aim, low), high)
+    aim = min(max(aim, _LEAST), _MOST)
     return min(max((aim - ego.acceleration) / DT, -limit), limit)
 
 
@@ -74,24 +77,22 @@ class _Chances(NamedTuple):
 class _Model(pomdp_py.BlackboxModel):
     """What happens when an action is held: the problem's own simulator."""
 
-    def __init__(self, problem: Merge | Occlusion, penalty: float) -> None:
+    def __init__(self, problem: Any, penalty: float) -> None:
         self.problem, self.penalty = problem, penalty
-        self.is_merge = isinstance(problem, Merge)
+        self.draw = random.random if isinstance(problem, Occlusion) else lambda: random.gauss(0, 1)
 
     def sample(self, state: Any, action: Any) -> tuple[Any, Any, float, int]:
         # The last number is by how much the tree grows deeper, which the search unpacks.
         now, left = state.data
         cost = 0.0
-        if not now.collided:
-            for _ in range(min(_HELD, left)):
-                chance = random.gauss(0.0, 1.0) if self.is_merge else random.random()
-                jerk = steer_speed(now.ego, DRIVES[int(action.name)])
-                now, charged = self.problem.step(now, jerk, 0.0, chance)
-                cost += charged
-                left -= 1
-                if now.collided:
-                    cost += self.penalty - COLLISION
-                    break
+        for _ in range(0 if now.collided else min(_HELD, left)):
+            jerk = steer_speed(now.ego, DRIVES[int(action.name)])
+            now, charged = self.problem.step(now, jerk, 0.0, self.draw())
+            cost += charged
+            left -= 1
+            if now.collided:
+                cost += self.penalty - COLLISION
+                break
         following = pomdp_py.SimpleState(_Chances(now, left))
         return following, pomdp_py.SimpleObservation(self._observe(now)), -cost, 1
 
@@ -114,31 +115,50 @@ class _Policy(pomdp_py.RolloutPolicy):
 
     actions = tuple(pomdp_py.SimpleAction(str(i)) for i in range(len(DRIVES)))
 
-    def __init__(self, problem: Merge | Occlusion) -> None:
+    def __init__(self, problem: Any) -> None:
         self.problem = problem
 
     def get_all_actions(self, state: Any = None, history: Any = None) -> tuple[Any, ...]:  # noqa: ARG002
         return self.actions
 
-    def sample(self, state: Any) -> Any:  # noqa: ARG002
-        return random.choice(self.actions)
-
     def rollout(self, state: Any, history: Any = None) -> Any:  # noqa: ARG002
-        now = state.data.state
-        ego: Ego = now.ego
-        front = ego.x + CAR.disc_offsets[2] + CAR.disc_radius
+        now, ego = state.data.state, state.data.state.ego
+        problem = self.problem
         if isinstance(now, OcclusionState):
-            gap = self.problem.crossing - self.problem.half[0] - front
-            in_way = now.exists and now.walks and now.y < 1.5 and gap > -1.0
+            gap, slow = problem.crossing - problem.half[0], 0.0
+            is_in_way = now.exists and now.walks and now.y < 1.5
+            if not is_in_way:  # perhaps somebody will be
+                slow, gap = _WARY, gap - 4.0
+                is_in_way = now.exists or not problem.sees(ego, problem.spots[0])
         else:
-            x, y, _ = self.problem.place(now.way)
-            gap = x - self.problem.half[0] - front
-            in_way = gap > -2.0 and not (now.yields and now.speed < 2.0) and y > -7.0
-            gap = gap - 2.0 + max(now.speed, 0.0) ** 2 / 8.0
-        if in_way and gap < ego.speed * 0.5 + ego.speed**2 / 8.0:
-            urgent = gap < ego.speed * 0.3 + ego.speed**2 / 14.0
-            return self.actions[_STOP if urgent else _SLOW]
-        return self.actions[_GO if ego.speed < self.problem.wanted - 0.5 else _CRUISE]
+            gap, slow = problem.place(now.way)[0] - problem.half[0], now.speed
+            is_in_way = not now.yields
+        gap -= ego.x + _FRONT + 1.0
+        if is_in_way and gap > -1.0:
+            need = max(ego.speed - slow, 0.0) ** 2 / (2.0 * max(gap, 0.5))
+            if need > 1.0:
+                return self.actions[next((i for i in (2, 1) if -DRIVES[i].aim >= 1.2 * need), 0)]
+            if gap < ego.speed:
+                return self.actions[_GENTLE if ego.speed > slow else _CRUISE]
+        return self.actions[_GO if ego.speed < problem.wanted - 0.5 else _CRUISE]
+
+
+class _Prior(pomdp_py.ActionPrior):
+    """What actions are thought worth before they are tried: the driver of the roll-outs knows best.
+
+    Without it each action is tried wherever the tree grows, and what collisions that costs is in
+    the mean that a decision is made by.
+    """
+
+    def __init__(self, policy: _Policy, doubt: float) -> None:
+        self.policy, self.doubt = policy, doubt
+
+    def get_preferred_actions(self, state: Any, history: Any) -> set[tuple[Any, int, float]]:
+        liked = self.policy.rollout(state, history)
+        return {
+            (action, _VISITS, 0.0 if action is liked else -self.doubt)
+            for action in self.policy.actions
+        }
 
 
 class _Belief(pomdp_py.GenerativeDistribution):
@@ -154,22 +174,27 @@ class _Belief(pomdp_py.GenerativeDistribution):
 def decide_by_search(
     problem: Merge | Occlusion,
     *,
-    searches: int = 2000,
-    exploration: float = 20.0,
-    penalty: float = 100.0,
+    searches: int,
+    penalty: float = COLLISION,
+    exploration: float = 10.0,
+    doubt: float = 10.0,
+    seed: int = 0,
 ) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
     """Return the decisions of POUCT.
 
     Args:
         problem: The problem.
         searches: Simulations for each decision.
-        exploration: Constant of the upper confidence bound, in units of cost.
         penalty: Of a collision in the tree. Values there are means over what is tried, also over
             what is only tried once: with the true penalty it hardly dares to move.
+        exploration: Constant of the upper confidence bound, in units of cost: what an episode
+            without a collision costs spreads by about as much.
+        doubt: What an action is thought to cost more that the driver of roll-outs would not take.
+        seed: Of what the search draws.
     """
     policy, model = _Policy(problem), _Model(problem, penalty)
-    rng = np.random.default_rng(0)
-    random.seed(0)  # what the search draws from
+    rng = np.random.default_rng(seed)
+    random.seed(seed)
 
     def decide(tracker: Any, states: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         controls = np.zeros((len(states), 2))
@@ -187,6 +212,7 @@ def decide_by_search(
                 num_sims=searches,
                 exploration_const=exploration,
                 rollout_policy=policy,
+                action_prior=_Prior(policy, doubt),
             )
             action = planner.plan(agent)
             controls[i, 0] = steer_speed(state.ego, DRIVES[int(action.name)])
