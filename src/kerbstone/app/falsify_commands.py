@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from kerbstone.plan.falsification import Campaign, FalsificationReport
 
 _COLUMNS = {
-    "family": "family",
     "episodes": "episodes",
     "contacts": "contacts",
     "moving": "ego moving",
     "caused": "caused by ego",
     "interventions": "interventions",
+    "gap": "least gap [m]",
 }
 _CASES = 10
 _SAID_NO = 10
@@ -120,10 +120,8 @@ def _falsify(
     if as_json:
         print_json(report.as_mapping())
     else:
-        rows = [vars(row) for row in report.count_by("family").values()]
-        counts = [name for name in _COLUMNS if name != "family"]
-        rows.append({"family": "all"} | {name: sum(row[name] for row in rows) for name in counts})
-        print_table(rows, _COLUMNS, right=counts)
+        _print_counts(report, "family")
+        _print_counts(report, "adversary")
         print_note(
             f"{report.drawn} starts drawn, {report.no_start:.0%} without a verified fail-safe"
         )
@@ -134,6 +132,19 @@ def _falsify(
             )
     if report.caused:
         raise typer.Exit(_SAID_NO)
+
+
+def _print_counts(report: FalsificationReport, name: str) -> None:
+    """Print what was found by family or adversary, and in all."""
+    groups = [vars(row) for row in report.count_by(name).values()]
+    gaps = [row["gap"] for row in groups if row["gap"] is not None]
+    total = {key: sum(row[key] for row in groups) for key in _COLUMNS if key != "gap"}
+    rows = [*groups, {name: "all", **total, "gap": min(gaps, default=None)}]
+    print_table(
+        [{**row, "gap": "" if row["gap"] is None else f"{row['gap']:.2f}"} for row in rows],
+        {name: name, **_COLUMNS},
+        right=tuple(_COLUMNS),
+    )
 
 
 def _break(

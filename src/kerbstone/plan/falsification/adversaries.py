@@ -1,4 +1,4 @@
-"""How the others try to be hit: at random, in surges, aimed, by search, or not at all.
+"""How the others try to be hit: at random, in surges, aimed, by search, down a slope, or not at all.
 
 An adversary says what it wishes; `permits.cut_wish` and `discipline` cut that to what the
 assumptions permit, so that none of them can leave these by mistake.
@@ -20,6 +20,8 @@ KNOTS = 8
 """A script has so many equal parts."""
 GENES = 3
 """Of each part: push along, pull across of those that move freely, and veer of those on rails."""
+SCALES = (10.0, 10.0, 1.0)
+"""What a gene of one stands for [m/s², m/s², rad/s]; `permits` cut it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +37,19 @@ class Scripts:
 
     def read(self, crowd: Crowd, share: float) -> Wish:
         """Return the wishes at a share of the episode."""
-        part = self.gene[:, :, min(int(share * KNOTS), KNOTS - 1)]
+        part = self.gene[:, :, find_knot(share)]
         ahead = np.stack([np.cos(crowd.heading), np.sin(crowd.heading)], axis=-1)
         left = np.stack([-ahead[..., 1], ahead[..., 0]], axis=-1)
         return Wish(
-            10.0 * part[..., 0],
-            1.0 * part[..., 2],
-            10.0 * (part[..., :1] * ahead + part[..., 1:2] * left),
+            SCALES[0] * part[..., 0],
+            SCALES[2] * part[..., 2],
+            SCALES[0] * (part[..., :1] * ahead + part[..., 1:2] * left),
         )
+
+
+def find_knot(share: float) -> int:
+    """Return the part of a script that is played at a share of the episode."""
+    return min(int(share * KNOTS), KNOTS - 1)
 
 
 def write_random(rng: np.random.Generator, crowd: Crowd) -> Scripts:
@@ -166,7 +173,8 @@ WRITERS: dict[str, Callable[[np.random.Generator, Crowd], Scripts]] = {
     "surge": write_surges,
     "aimed": write_nothing,
     "search": write_random,
+    "gradient": write_random,
 }
 """How the scripts of each adversary begin."""
-HOSTILE = ("random", "surge", "aimed", "search")
+HOSTILE = ("random", "surge", "aimed", "search", "gradient")
 """The adversaries that try to be hit."""

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 
 from kerbstone.errors import InputError, UsageError, suggest_name
-from kerbstone.plan.falsification.adversaries import HOSTILE, WRITERS, Scripts, refine_scripts
+from kerbstone.plan.falsification.adversaries import HOSTILE, WRITERS, Scripts
 from kerbstone.plan.falsification.breaking import BREAKS, Break, ForgetfulShield
 from kerbstone.plan.falsification.episodes import Instant, Outcome, Parts, begin_outcome, play
 from kerbstone.plan.falsification.families import FAMILIES, Stage, set_stage
 from kerbstone.plan.falsification.imperfections import draw_imperfections, see
 from kerbstone.plan.falsification.motion import body_centre
 from kerbstone.plan.falsification.planners import PLANNERS
+from kerbstone.plan.falsification.seeking import (
+    AT_ONCE,
+    SEEKING,
+    STARTS,
+    pick_adversaries,
+    play_rounds,
+)
 from kerbstone.plan.shield.assumptions import Assumptions
 from kerbstone.plan.shield.ledger import Ledger
 from kerbstone.plan.shield.surroundings import Surroundings
 from kerbstone.plan.vehicle import StateIndex, Vehicle
 
-_TRIES = 25
-"""Episodes of each start in a round of search."""
-_ROUNDS = 4
-_SEARCHES_EVERY = 4
-"""One in so many chunks searches, in each family in turn, where search is among the adversaries."""
 _CHUNK = 2000
 
 
@@ -37,7 +40,8 @@ class Campaign:
         size: Starts that are drawn for a chunk.
         duration: Of an episode [s].
         families: Names in `FAMILIES`, one for each chunk in turn.
-        adversaries: Names in `WRITERS`; "search" takes whole chunks, the others are mixed.
+        adversaries: Names in `WRITERS`; "search" and "gradient" take whole chunks, the others are
+            mixed.
         planners: Names in `PLANNERS`, mixed.
         is_crowded: Whether about seven others are on stage instead of one or two.
         breaks: The assumption that is broken on purpose, a key of `BREAKS`; "" breaks none.
@@ -82,7 +86,7 @@ class Campaign:
 
 @dataclass(frozen=True, eq=False)
 class Played:
-    """A chunk that was played; one that searches has several rounds.
+    """A chunk that was played; one in which others seek has several rounds.
 
     Args:
         chunk: Its number.
@@ -136,15 +140,13 @@ def _play_rounds(
     rng = np.random.default_rng([campaign.seed, chunk])
     broken = BREAKS[campaign.breaks] if campaign.breaks else Break()
     truth, assumed = broken.truth(campaign.assumptions), broken.assumed(campaign.assumptions)
-    families, round_of = broken.families or campaign.families, chunk // len(campaign.families)
+    families = broken.families or campaign.families
     family = families[chunk % len(families)]
-    mixed = tuple(name for name in campaign.adversaries if name != "search")
-    searches = "search" in campaign.adversaries and (
-        not mixed or (chunk + round_of) % _SEARCHES_EVERY == _SEARCHES_EVERY - 1
-    )
+    names = pick_adversaries(campaign.adversaries, chunk + chunk // len(campaign.families))
+    seeks, seeking = names[0] in SEEKING, SEEKING.get(names[0], AT_ONCE)
     stage = set_stage(
         family,
-        max(1, campaign.size // _TRIES) if searches else campaign.size,
+        max(1, campaign.size // STARTS) if seeks else campaign.size,
         rng=rng,
         assumptions=truth,
         vehicle=campaign.vehicle,
@@ -153,12 +155,11 @@ def _play_rounds(
     )
     drawn = len(stage)
     imperfections = draw_imperfections(rng, stage.crowd)
-    names = np.array(("search",) if searches else mixed)
     which = rng.integers(len(names), size=drawn)
     gene = np.stack([WRITERS[name](rng, stage.crowd).gene for name in names])
     parts = Parts(
         rng.choice(np.array(campaign.planners), drawn),
-        names[which] == "aimed",
+        np.array(names)[which] == "aimed",
         Scripts(gene[which, np.arange(drawn)]),
         imperfections,
         broken.is_free,
@@ -177,30 +178,31 @@ def _play_rounds(
     )  # fmt: skip
     ready = shield.start(stage.ego, shown)
     rows = np.flatnonzero(~ready if broken.is_unready else ready)
-    times = 1
-    if searches:
-        rows, times = np.repeat(rows, _TRIES), _ROUNDS
+    rows = np.repeat(rows, seeking.tries)
     game = _Game(campaign, truth, stage.take(rows), shown.take(rows), shield, keeps_ledger)
-    parts, names = parts.take(rows), names[which[rows]]
-    if searches and len(rows):
-        parts = replace(parts, scripts=WRITERS["search"](rng, game.stage.crowd))
+    parts = parts.take(rows)
+    if seeks and len(rows):
+        parts = replace(parts, scripts=WRITERS[names[0]](rng, game.stage.crowd))
+    # The tries differ in their scripts only.
     seed = int(rng.integers(2**63))
-    outcomes = []
-    for number in range(times):
-        outcomes.append(game.play(parts, seed, number, recorder))
-        if number + 1 < times and len(rows):
-            danger = _measure_danger(outcomes[-1])
-            parts = replace(parts, scripts=refine_scripts(rng, parts.scripts, danger, tries=_TRIES))
-    outcome = _join(outcomes)
+
+    def play_round(scripts: Scripts, number: int, watch: Callable[[Instant], object]) -> Outcome:
+        return game.play(replace(parts, scripts=scripts), seed, number, recorder, watch)
+
+    rounds = play_rounds(
+        names[0], parts.scripts, game.stage, play_round,
+        rng=rng, vehicle=campaign.vehicle, duration=truth.control_step,
+    )  # fmt: skip
+    outcome = _join(rounds)
     agent = np.maximum(outcome.agent, 0)
-    kinds = np.tile(game.stage.crowd.kind, (times, 1))
+    kinds = np.tile(game.stage.crowd.kind, (seeking.rounds, 1))
     kind = np.where(outcome.agent >= 0, np.take_along_axis(kinds, agent[:, None], axis=1)[:, 0], -1)
     return Played(
         chunk,
         family,
-        drawn * (_TRIES * _ROUNDS if searches else 1),
-        np.tile(parts.planner, times),
-        np.tile(names, times),
+        drawn * seeking.tries * seeking.rounds,
+        np.tile(parts.planner, seeking.rounds),
+        np.tile(np.array(names)[which[rows]], seeking.rounds),
         kind,
         outcome,
     )
@@ -217,14 +219,22 @@ class _Game:
     shield: ForgetfulShield
     keeps_ledger: bool
 
-    def play(self, parts: Parts, seed: int, number: int, recorder: Recorder | None) -> Outcome:
+    def play(
+        self,
+        parts: Parts,
+        seed: int,
+        number: int,
+        recorder: Recorder | None,
+        watch: Callable[[Instant], object],
+    ) -> Outcome:
         count = len(self.stage)
         if not count:
             return begin_outcome(self.stage.ego)
         self.shield.start(self.stage.ego, self.shown)
         ledger = Ledger(self.shield, self.stage.ego, self.shown) if self.keeps_ledger else None
 
-        def watch(instant: Instant) -> None:
+        def note(instant: Instant) -> None:
+            watch(instant)
             if recorder is not None and number * count <= recorder.row < (number + 1) * count:
                 recorder.instants.append(instant.take(recorder.row - number * count))
 
@@ -235,16 +245,10 @@ class _Game:
             truth=self.truth,
             vehicle=self.campaign.vehicle,
             duration=self.campaign.duration,
-            # The tries of a search differ in their scripts only.
             rng=np.random.default_rng(seed),
             ledger=ledger,
-            watch=watch,
+            watch=note,
         )
-
-
-def _measure_danger(outcome: Outcome) -> Float64[np.ndarray, " episode"]:
-    """Return how near episodes came to a collision that ego causes; below zero where one was."""
-    return np.where(outcome.caused, -10.0, np.maximum(outcome.gap, 0.0))
 
 
 def _join(outcomes: list[Outcome]) -> Outcome:

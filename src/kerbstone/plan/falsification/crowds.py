@@ -109,17 +109,16 @@ def move_crowd(crowd: Crowd, wish: Wish, duration: float, samples: int) -> Wake:
     Speeds on rails stop at zero. Ways along and beside a rail are summed over the samples with the
     speed and heading of their middles; free ones follow exact parabolas.
     """
-    rail_place, rail_heading, along, left, rail_speed = _follow_rails(
-        crowd, wish, duration, samples
-    )
-    free_place, velocity = coast_points(crowd.place, crowd.velocity, wish.pull, duration, samples)
-    free_speed = np.sqrt((velocity**2).sum(axis=-1))
-    toward = np.arctan2(velocity[..., 1], velocity[..., 0])
-    free_heading = np.where(free_speed > _TURNS, toward, crowd.heading[..., None])
+    place, heading, along, left, speed = _follow_rails(crowd, wish, duration, samples)
     on_rail = crowd.on_rail
-    place = np.where(on_rail[..., None, None], rail_place, free_place)
-    heading = np.where(on_rail[..., None], rail_heading, free_heading)
-    speed = np.where(on_rail[..., None], rail_speed, free_speed)
+    free = ~on_rail
+    if free.any():
+        place[free], velocity = coast_points(
+            crowd.place[free], crowd.velocity[free], wish.pull[free], duration, samples
+        )
+        speed[free] = np.sqrt((velocity**2).sum(axis=-1))
+        toward = np.arctan2(velocity[..., 1], velocity[..., 0])
+        heading[free] = np.where(speed[free] > _TURNS, toward, crowd.heading[free][:, None])
     after = replace(
         crowd,
         along=np.where(on_rail, along, crowd.along),

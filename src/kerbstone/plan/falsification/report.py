@@ -41,6 +41,8 @@ class Row:
         caused: In how many of these ego was the cause.
         interventions: Steps in which the shield intervened.
         way: How far ego drove [m].
+        gap: Least gap to anyone in those episodes in which nobody touched ego [m]; None where there
+            was none.
     """
 
     family: str
@@ -52,6 +54,7 @@ class Row:
     caused: int = 0
     interventions: int = 0
     way: float = 0.0
+    gap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,7 @@ def _count_rows(played: Played) -> Iterator[Row]:
             int(outcome.caused[chosen].sum()),
             int(outcome.interventions[chosen].sum()),
             float(outcome.way[chosen].sum()),
+            _least(outcome.gap[chosen & ~touched & np.isfinite(outcome.gap)].tolist()),
         )
 
 
@@ -301,4 +305,9 @@ def _add(one: Row, other: Row) -> Row:
         one.caused + other.caused,
         one.interventions + other.interventions,
         one.way + other.way,
+        _least([gap for gap in (one.gap, other.gap) if gap is not None]),
     )
+
+
+def _least(gaps: list[float]) -> float | None:
+    return min(gaps, default=None)

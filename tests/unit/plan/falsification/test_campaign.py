@@ -18,13 +18,16 @@ from kerbstone.plan.falsification import (
 from kerbstone.plan.falsification.adversaries import Scripts, refine_scripts
 from kerbstone.plan.shield.ledger import Assumption
 
-SMALL = Campaign(size=25, duration=0.4, families=("cut-in", "walkers"))
+OTHERS = ("random", "surge", "aimed", "search")
+SMALL = Campaign(size=25, duration=0.4, families=("cut-in", "walkers"), adversaries=OTHERS)
 PLAY = """
 import json
 import numpy as np
 from kerbstone.plan import falsification as f
 
-out = {"report": f.falsify(1000, campaign=f.Campaign(size=400, duration=2.5)).as_mapping()}
+OTHERS = ("random", "surge", "aimed", "search")
+CAMPAIGN = f.Campaign(size=400, duration=2.5, adversaries=OTHERS)
+out = {"report": f.falsify(1000, campaign=CAMPAIGN).as_mapping()}
 out["breaks"] = {}
 for name in f.BREAKS:
     family, size = ("walkers", 600) if name == "A5" else ("cut-in", 150)
