@@ -184,6 +184,10 @@ class Assumptions:
     phantom_speed: float = 2.0
     rounding: float = 1e-3
     covers_intervals: bool = True
+    _tables: Mapping[str, Float64[np.ndarray, " kind"]] = field(
+        init=False, repr=False, compare=False
+    )
+    """Each value of `Behaviour`, by kind."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.control_step < math.inf:
@@ -192,6 +196,11 @@ class Assumptions:
                 "assumptions.control_step is not above zero",
                 why=f"control_step = {self.control_step:g}",
             )
+        tables = {
+            item.name: np.array([float(getattr(self.of_kind(one), item.name)) for one in Kind])
+            for item in fields(Behaviour)
+        }
+        object.__setattr__(self, "_tables", tables)
 
     def of_kind(self, kind: Kind) -> Behaviour:
         """Return what road users of a kind may do."""
@@ -206,5 +215,4 @@ class Assumptions:
             name: A field of `Behaviour`.
             kind: Values of `Kind`.
         """
-        table = np.array([float(getattr(self.of_kind(one), name)) for one in Kind])
-        return table[kind]
+        return self._tables[name][kind]

@@ -6,58 +6,50 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.plan.shield.manoeuvre import SweptBoxes
-from kerbstone.plan.shield.road import Road
-
-_PART = 6
-"""So many steps are looked at together, where the whole manoeuvre is not inside at once."""
+from kerbstone.plan.shield.road import ENDS, Road
 
 
 def find_outside(
     boxes: SweptBoxes, moves: Bool[np.ndarray, "batch step"], road: Road
 ) -> tuple[Int64[np.ndarray, " found"], Int64[np.ndarray, " found"]]:
-    """Return episodes and steps whose boxes are not wholly on the drivable area.
+    """Return episodes with a box that is not wholly on the drivable area, and the first such step.
 
-    One box around all steps of a manoeuvre is tried first, then one around each few steps, and only
-    where these are not inside the boxes themselves. Inside is exact, and so is outside.
+    What is nearer to a route than the area's edge is from it is inside. The others are told exactly:
+    a few of each episode, then more of the next, until one is outside.
     """
-    count, steps = moves.shape
-    if road.drivable is None or not count:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    rows = np.flatnonzero(moves.any(axis=1))
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    rows = rows[road.find_outside(*_enclose(boxes, rows, 0, steps))]
-    for first in range(0, steps, _PART):
-        last = min(first + _PART, steps)
-        some = rows[moves[rows, first:last].any(axis=1)]
-        some = some[road.find_outside(*_enclose(boxes, some, first, last))]
-        for step in range(first, last):
-            single = some[moves[some, step]]
-            outside = road.find_outside(
-                boxes.centre[single, step], boxes.direction[single, step], boxes.half[single, step]
-            )
-            found.append((single[outside], np.full(int(outside.sum()), step)))
-    row, step = (np.concatenate(part).astype(np.int64) for part in zip(*found, strict=True))
-    return row, step
+    first = np.full(len(moves), -1)
+    if road.drivable is not None:
+        row, step = np.nonzero(moves)
+        parts = boxes.centre[row, step], boxes.direction[row, step], boxes.half[row, step]
+        doubt = _find_doubt(parts, road)
+        count = 2
+        while len(doubt):
+            place = np.arange(len(doubt)) - np.searchsorted(row[doubt], row[doubt])
+            some = doubt[place < count]
+            outside = some[road.find_outside(*(part[some] for part in parts))]
+            # The last that is entered stays: the earliest of its episode.
+            first[row[outside[::-1]]] = step[outside[::-1]]
+            doubt = doubt[(place >= count) & (first[row[doubt]] < 0)]
+            count *= 4
+    found = np.flatnonzero(first >= 0)
+    return found, first[found]
 
 
-def _enclose(
-    boxes: SweptBoxes, rows: Int64[np.ndarray, " row"], first: int, last: int
-) -> tuple[
-    Float64[np.ndarray, "row 2"], Float64[np.ndarray, "row 2"], Float64[np.ndarray, "row 2"]
-]:
-    """Return one box around the boxes of some steps, along the middle one."""
-    direction = boxes.direction[rows, (first + last) // 2]
-    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=-1)
-    heading, half = boxes.direction[rows, first:last], boxes.half[rows, first:last]
-    origin = boxes.centre[rows, first]
-    away = boxes.centre[rows, first:last] - origin[:, None]
-    centre, size = origin.copy(), np.empty_like(origin)
-    for index, axis in enumerate((direction, normal)):
-        cosine = np.abs((heading * axis[:, None]).sum(axis=-1))
-        sine = np.abs(heading[..., 0] * axis[:, None, 1] - heading[..., 1] * axis[:, None, 0])
-        reach = cosine * half[..., 0] + sine * half[..., 1]
-        along = (away * axis[:, None]).sum(axis=-1)
-        low, high = (along - reach).min(axis=1), (along + reach).max(axis=1)
-        centre += (low + high)[:, None] / 2.0 * axis
-        size[:, index] = (high - low) / 2.0
-    return centre, direction, size
+def _find_doubt(
+    parts: tuple[
+        Float64[np.ndarray, "box 2"], Float64[np.ndarray, "box 2"], Float64[np.ndarray, "box 2"]
+    ],
+    road: Road,
+) -> Int64[np.ndarray, " doubt"]:
+    """Return which boxes are not inside for certain, by how far from the routes they are."""
+    doubt = np.arange(len(parts[0]))
+    for route in road.routes:
+        if route.clearance > 0.0 and len(doubt):
+            extent = route.path.bound_boxes(*(part[doubt] for part in parts))
+            inside = extent.near & extent.sure
+            inside &= extent.station[:, 0] >= ENDS
+            inside &= extent.station[:, 1] <= route.path.length - ENDS
+            inside &= extent.offset[:, 0] >= -route.clearance
+            inside &= extent.offset[:, 1] <= route.clearance
+            doubt = doubt[~inside]
+    return doubt

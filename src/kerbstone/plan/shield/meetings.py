@@ -82,7 +82,9 @@ def meet_agents(
         spared = _find_spared(
             place, local, moves, row, agent, k, duties, occupancy, end, width, assumptions
         )
-        loses = (most[:, 0] > road.routes[k].path.length) | _is_folded(low, high, road, k)
+        farthest = np.maximum(-low, high)
+        limit = min(road.routes[k].path.fold, REACH - 6.0)
+        loses = (most[:, 0] > road.routes[k].path.length) | (farthest[:, 0] > limit)
         kept = np.flatnonzero(((room[:, 0] <= 0.0) | loses) & ~spared.all(axis=1))
         if not len(kept):
             continue
@@ -90,9 +92,9 @@ def meet_agents(
         least, most = occupancy.along(row, agent, route, start, end)
         low, high = occupancy.beside(row, agent, route, end, is_free=is_free[kept])
         room = place.room(local, least, most, low, high)
-        room[
-            (most > road.routes[k].path.length) | _is_folded(low, high, road, k)[:, None]
-        ] = -np.inf
+        # Who may come so far from its route, while ego moves, that another part of it may be nearer.
+        folded = ((np.maximum(-low, high) > limit) & moves[row]).any(axis=1, keepdims=True)
+        room[(most > road.routes[k].path.length) | folded] = -np.inf
         room[~moves[row] | spared[kept]] = np.inf
         yield _resolve(boxes, moves, (start, end), occupancy, row, agent, room)
     loose = occupancy.is_loose & occupancy.valid & ~duties.clear_behind
@@ -244,14 +246,3 @@ def _resolve(
         apart = np.where(moves[pair[0]], np.maximum(apart, slow), np.inf)
         room[doubt] = np.maximum(room[doubt], apart)
     return first_meeting(row, agent, room, time[0])
-
-
-def _is_folded(
-    low: Float64[np.ndarray, "pair step"],
-    high: Float64[np.ndarray, "pair step"],
-    road: Road,
-    route: int,
-) -> Bool[np.ndarray, " pair"]:
-    """Tell who may come so far from its route that another part of it may be nearer."""
-    farthest = np.maximum(-low.min(axis=1), high.max(axis=1))
-    return farthest > min(road.routes[route].path.fold, REACH - 6.0)

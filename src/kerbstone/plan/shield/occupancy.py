@@ -192,7 +192,8 @@ def most_way(
     """Return how far one comes at most that accelerates up to a speed, or keeps a greater one [m]."""
     with np.errstate(divide="ignore", invalid="ignore"):
         reached = np.where(speed < cap, (cap - speed) / acceleration, 0.0)
-    beyond = np.maximum(time - np.nan_to_num(reached, nan=0.0, posinf=1e9)[:, None], 0.0)
+    # What does not accelerate never gets there.
+    beyond = np.maximum(time - np.minimum(reached, 1e9)[:, None], 0.0)
     return speed[:, None] * time + acceleration[:, None] / 2.0 * (time**2 - beyond**2)
 
 

@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import shapely
 from jaxtyping import Bool, Float64
+from shapely.ops import substring
 
 from kerbstone.errors import InputError
 from kerbstone.plan.shield.path import Path
 
 _MOST_ROUTES = 256
 """More ways through a road network are refused: cut the map around ego first."""
+
+ENDS = 5.0
+"""The area beside a route often ends where the route does, so its ends tell nothing [m]."""
+
+_ROUNDING = 1e-3
+"""A line is taken to be so much nearer to an edge than it is [m]."""
 
 BESIDE = 3.0
 """Ego may be so far beside a lane and still go along it [m]."""
@@ -44,12 +51,14 @@ class Route:
         path: Their centre lines, one after the other.
         half_width: The greatest of the lanes [m].
         speed_limit: The greatest of the lanes [m/s].
+        clearance: What is no farther from the path, but for its ends, is on the drivable area [m].
     """
 
     lanes: tuple[int, ...]
     path: Path
     half_width: float
     speed_limit: float
+    clearance: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +109,20 @@ class Road:
             Path(points),
             max(self.lanes[i].half_width for i in lanes),
             max(self.lanes[i].speed_limit for i in lanes),
+            self._find_clearance(points),
         )
+
+    def _find_clearance(self, points: Float64[np.ndarray, "point 2"]) -> float:
+        """Return how far a line without its ends is from the drivable area's edge; zero outside."""
+        if self.drivable is None:
+            return np.inf
+        line = shapely.LineString(points)
+        if line.length <= 2.0 * ENDS:
+            return 0.0
+        line = substring(line, ENDS, line.length - ENDS)
+        if not shapely.covers(self.drivable, line):
+            return 0.0
+        return max(float(shapely.distance(line, shapely.boundary(self.drivable))) - _ROUNDING, 0.0)
 
     def find_outside(
         self,

@@ -16,6 +16,7 @@ from kerbstone.plan.shield.failsafe import (
     DEFAULT_CANDIDATES,
     Candidate,
     build_failsafe,
+    build_failsafes,
     choose_route,
 )
 from kerbstone.plan.shield.manoeuvre import Manoeuvre, place_body
@@ -25,9 +26,6 @@ from kerbstone.plan.shield.road import Road
 from kerbstone.plan.shield.surroundings import Surroundings
 from kerbstone.plan.shield.verifier import Cause, Verdict, verify
 from kerbstone.plan.vehicle import ControlIndex, StateIndex, Vehicle
-
-_CHUNK = 1024
-"""Episodes that are worked on at once: their arrays fit the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +80,16 @@ class Shield:
         self.vehicle = vehicle or Vehicle()
         self.assumptions = assumptions or Assumptions()
         self.candidates = tuple(candidates)
+        self._helps = np.array(
+            [
+                [not n or not one.helps or cause in one.helps for cause in Cause]
+                for n, one in enumerate(self.candidates)
+            ]
+        )
+        later = np.arange(len(candidates)) > np.arange(len(candidates))[:, None]
+        asked = later[..., None] & self._helps
+        self._follower = np.where(asked.any(axis=1), asked.argmax(axis=1), -1)
+        """Which candidate is next after each that failed for a cause; -1 for none."""
         self._stored: Manoeuvre | None = None
         self._age = np.zeros(0, dtype=np.int64)
         self._route = np.zeros(0, dtype=np.int64)
@@ -257,7 +265,10 @@ class Shield:
         surroundings: Surroundings,
         clear: Bool[np.ndarray, " batch"] | None = None,
     ) -> tuple[Verdict, list[tuple[Integer[np.ndarray, " _"], Manoeuvre]]]:
-        """Try the candidates, in chunks of episodes of like speed; return what was verified."""
+        """Try the candidates in their order; return what was verified.
+
+        All that may still help an episode are verified at once, and heeded one after the other.
+        """
         count = len(state)
         total = Verdict(
             np.zeros(count, dtype=bool),
@@ -266,71 +277,79 @@ class Shield:
             np.full(count, -1),
             np.full(count, np.inf),
         )
-        found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]] = []
-        order = np.argsort(state[:, StateIndex.SPEED], kind="stable")
-        for first in range(0, len(order), _CHUNK):
-            rows = order[first : first + _CHUNK]
-            self._search_chunk(rows, state, command, surroundings.take(rows), clear, total, found)
-        return total, found
-
-    def _search_chunk(
-        self,
-        rows: Integer[np.ndarray, " row"],
-        state: Float64[np.ndarray, "batch 6"],
-        command: Float64[np.ndarray, "batch 2"] | None,
-        surroundings: Surroundings,
-        clear: Bool[np.ndarray, " batch"] | None,
-        total: Verdict,
-        found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]],
-    ) -> None:
         occupancy = predict(surroundings, self.road, self.assumptions)
         duties = assign_duties(
-            state[rows],
+            state,
             surroundings,
             occupancy,
             self.road,
             vehicle=self.vehicle,
             assumptions=self.assumptions,
-            memory=None if command is None else self.memory.take(rows),
+            memory=None if command is None else self.memory,
         )
-        self.memory.note(rows, duties)
-        left = np.arange(len(rows)) if clear is None else np.flatnonzero(clear[rows])
-        for number, candidate in enumerate(self.candidates):
-            open_rows = left
-            if number and candidate.helps:
-                open_rows = left[np.isin(total.cause[rows[left]], candidate.helps)]
-            if number:
-                # What touches during the command itself cannot be mended after it.
-                late = total.time[rows[open_rows]] >= self.assumptions.control_step
-                open_rows = open_rows[late | (command is None)]
-            if not len(open_rows):
-                continue
-            chosen = rows[open_rows]
-            manoeuvre = build_failsafe(
-                state[chosen],
-                None if command is None else command[chosen],
-                candidate,
-                self._route[chosen],
+        self.memory.note(np.arange(count), duties)
+        found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]] = []
+        number = np.arange(len(self.candidates))[:, None]
+        coming = np.full(count, 0) if clear is None else np.where(clear, 0, -1)
+        while len(rows := np.flatnonzero(coming >= 0)):
+            # The first by itself: most often it is enough.
+            begins = coming[rows] == 0
+            wanted = np.where(begins, number == 0, self._helps[:, total.cause[rows]])
+            which, place = np.nonzero(wanted & (number >= coming[rows]))
+            row = rows[place]
+            tried = Verdict(*(values[row] for values in vars(total).values()))
+            made: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]] = []
+            for part, manoeuvre in build_failsafes(
+                state[row],
+                None if command is None else command[row],
+                self.candidates,
+                which,
+                self._route[row],
                 self.road,
                 vehicle=self.vehicle,
                 step=self.assumptions.control_step,
-            )
-            whole = len(open_rows) == len(rows)
-            verdict = verify(
-                manoeuvre,
-                surroundings if whole else surroundings.take(open_rows),
-                self.road,
-                vehicle=self.vehicle,
-                assumptions=self.assumptions,
-                occupancy=occupancy if whole else occupancy.take(open_rows),
-                duties=duties if whole else duties.take(open_rows),
-            )
-            for name, values in vars(verdict).items():
-                getattr(total, name)[chosen] = values
-            good = np.flatnonzero(verdict.safe)
-            kept = manoeuvre if len(good) == len(chosen) else manoeuvre.take(good)
-            found.append((chosen[good], kept))
-            left = left[~total.safe[rows[left]]]
+            ):
+                verdict = verify(
+                    manoeuvre,
+                    surroundings.take(row[part]),
+                    self.road,
+                    vehicle=self.vehicle,
+                    assumptions=self.assumptions,
+                    occupancy=occupancy.take(row[part]),
+                    duties=duties.take(row[part]),
+                )
+                made.append((part, manoeuvre))
+                for name, values in vars(verdict).items():
+                    getattr(tried, name)[part] = values
+            heeded = self._heed(row, which, tried, total, coming, begins=command is None)
+            for part, manoeuvre in made:
+                good = np.flatnonzero(heeded[part] & tried.safe[part])
+                found.append((row[part[good]], manoeuvre.take(good)))
+        return total, found
+
+    def _heed(
+        self,
+        row: Integer[np.ndarray, " pair"],
+        which: Integer[np.ndarray, " pair"],
+        tried: Verdict,
+        total: Verdict,
+        coming: Integer[np.ndarray, " batch"],
+        *,
+        begins: bool,
+    ) -> Bool[np.ndarray, " pair"]:
+        """Enter the verdicts whose turn it is, and whose turn is next; return which were entered."""
+        heeded = np.zeros(len(row), dtype=bool)
+        for number in np.unique(which):
+            pairs = np.flatnonzero((which == number) & (coming[row] == number))
+            heeded[pairs] = True
+            some = row[pairs]
+            for name, values in vars(tried).items():
+                getattr(total, name)[some] = values[pairs]
+            # What touches during the command itself cannot be mended after it.
+            late = begins | (total.time[some] >= self.assumptions.control_step)
+            follower = self._follower[number, total.cause[some]]
+            coming[some] = np.where(late & ~total.safe[some], follower, -1)
+        return heeded
 
     def _store(self, found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]], *, age: int) -> None:
         """Keep what was verified in place of what was stored; `age` of its steps are applied."""

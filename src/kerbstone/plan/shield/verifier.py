@@ -192,6 +192,8 @@ def _check_road(
     """Note what leaves the drivable area, and what comes to rest where it must not."""
     row, step = find_outside(boxes, moves, road)
     verdict.note(row, step * manoeuvre.step, Cause.ROAD_EDGE)
+    if road.no_stopping is None:
+        return
     rest = Manoeuvre(
         np.repeat(manoeuvre.state[:, -1:], 2, axis=1), np.zeros((len(boxes.half), 1, 2)), 0.0
     )

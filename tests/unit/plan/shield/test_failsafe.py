@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from kerbstone.plan.shield.failsafe import BRAKE, Candidate, build_failsafe, choose_route
+from kerbstone.plan.shield.failsafe import (
+    BRAKE,
+    DEFAULT_CANDIDATES,
+    Candidate,
+    build_failsafe,
+    build_failsafes,
+    choose_route,
+)
 from kerbstone.plan.shield.road import Lane, Road
 from shielded import VEHICLE, states, straight_road
 
@@ -71,3 +78,30 @@ def test_settling_turns_ego_along_its_lane_and_never_back():
     aside = made.state[..., 1] * np.sign(heading)[:, None]
     assert (np.maximum.accumulate(aside, axis=1) - aside).max() < 0.05
     assert np.abs(made.state[:, -1, 2]).max() < np.abs(heading).max()
+
+
+def test_failsafes_in_parts_are_those_of_each_candidate_by_itself():
+    rng = np.random.default_rng(5)
+    count, candidates = 400, DEFAULT_CANDIDATES
+    state = states(rng.uniform(0, 25, count), acceleration=rng.uniform(-8, 3, count))
+    state[::7, 3:5] = 0.0
+    command = np.stack([rng.uniform(-20, 20, count), rng.uniform(-0.8, 0.8, count)], axis=1)
+    which, route = rng.integers(len(candidates), size=count), rng.integers(-1, 2, size=count)
+    road = straight_road(2, 1)
+    seen = np.zeros(count, dtype=int)
+    for rows, part in build_failsafes(
+        state, command, candidates, which, route, road, vehicle=VEHICLE, step=0.1
+    ):
+        seen[rows] += 1
+        assert (part.state[:, -1, 3:5] == 0.0).all()
+        for row, got in zip(rows, range(len(part)), strict=True):
+            one = build_failsafe(
+                state[[row]], command[[row]], candidates[which[row]], route[[row]], road,
+                vehicle=VEHICLE, step=0.1,
+            )  # fmt: skip
+            steps = one.steps
+            assert part.steps >= steps
+            np.testing.assert_allclose(part.state[got, : steps + 1], one.state[0], atol=1e-9)
+            still = np.repeat(one.state[0, -1:], part.steps + 1 - steps, axis=0)
+            np.testing.assert_allclose(part.state[got, steps:], still, atol=1e-9)
+    np.testing.assert_array_equal(seen, 1)

@@ -70,3 +70,14 @@ def test_without_areas_ego_may_be_and_stop_anywhere():
     assert not Road().find_outside(*BOX)[0]
     assert not Road().find_no_stopping(*BOX)[0]
     assert not Road(no_stopping=shapely.Polygon()).find_no_stopping(*BOX)[0]
+
+
+def test_a_route_knows_how_far_the_edge_is_from_it_but_for_its_ends():
+    lane = Lane(np.array([[0.0, 0.0], [60.0, 0.0]]))
+    area = shapely.box(0.0, -2.0, 60.0, 3.0)
+    clearance = Road((lane,), drivable=area).routes[0].clearance
+    assert 1.99 < clearance < 2.0
+    assert Road((lane,)).routes[0].clearance == np.inf
+    assert Road((lane,), drivable=shapely.box(0.0, -2.0, 40.0, 3.0)).routes[0].clearance == 0.0
+    short = Lane(np.array([[0.0, 0.0], [9.0, 0.0]]))
+    assert Road((short,), drivable=area).routes[0].clearance == 0.0
