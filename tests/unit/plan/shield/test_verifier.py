@@ -272,3 +272,21 @@ def test_one_near_behind_is_not_trusted_once_ego_turns_off_its_way():
     assert np.abs(turned.state[0, -1, 2]) > np.pi / 6.0
     assert judge(straight, view, road).safe[0]
     assert judge(turned, view, road).cause[0] == Cause.AGENT
+
+
+def test_a_verdict_does_not_hang_on_what_else_is_in_the_batch():
+    """Ego that stands soon is not asked what may come about while a faster one still brakes."""
+    rng = np.random.default_rng(3)
+    turn = np.linspace(-np.pi / 2, np.pi / 2, 40)
+    bend = np.stack([60 + 14 * np.cos(turn), 14 + 14 * np.sin(turn)], axis=1)
+    hairpin = np.concatenate([[[-100.0, 0.0]], bend, [[-100.0, 28.0]]])
+    road = Road((Lane(hairpin, 1.75, 30.0),))
+    count = 200
+    speed = np.where(np.arange(count) % 2, rng.uniform(1.0, 12.0, count), 36.0)
+    place = np.stack([rng.uniform(-60, 60, count), rng.uniform(-1, 1, count)], axis=-1)[:, None]
+    view = seen(place, rng.normal(0.0, 0.1, (count, 1)), rng.uniform(0, 25, (count, 1)))
+    together = judge(brake(speed, road), view, road)
+    assert 0.1 < together.safe.mean() < 0.9
+    for row in range(count):
+        alone = judge(brake(speed[row], road), view.take(np.array([row])), road)
+        assert (alone.safe[0], alone.cause[0]) == (together.safe[row], together.cause[row])
