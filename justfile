@@ -18,9 +18,9 @@ layers:
 docs:
     zensical build --strict --clean
 
-# All tests with coverage of the rooms that must keep it at 90 %.
+# All tests, those of a file together, with coverage of the rooms that must keep it at 90 %.
 test *arguments:
-    pytest --numprocesses 2 --cov --cov-report= {{arguments}}
+    pytest --numprocesses 2 --dist loadscope --cov --cov-report= {{arguments}}
     coverage report --fail-under=90 --include='src/kerbstone/scene/*,src/kerbstone/store/*,src/kerbstone/formats/*,src/kerbstone/lang/*,src/kerbstone/mine/*,src/kerbstone/label/*'
 
 # Write what the formatter and the linter can mend themselves.

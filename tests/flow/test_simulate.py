@@ -186,7 +186,8 @@ def test_the_demo_writes_a_report_that_needs_nothing_else(tmp_path, monkeypatch)
     monkeypatch.setattr(demo, "SimulationConfig", lambda **given: SimulationConfig(**given | tiny))
     out = tmp_path / "demo"
     ingest([write_drive(tmp_path / "mine.csv")], out / "road")
-    report = json.loads(run("demo", "--out", out, "--seed", 0, "--workers", 1, "--json").stdout)
+    short = ("--seed", 0, "--workers", 1, "--minutes", 0.2)
+    report = json.loads(run("demo", "--out", out, *short, "--json").stdout)
     assert [town["side"] for town in report["towns"]] == ["right", "left", "right"]
     assert [(d["dataset"], d["scenes"]) for d in report["datasets"]] == [("sumo (simulated)", 3)]
     store = Store.open(report["store"])
@@ -196,5 +197,5 @@ def test_the_demo_writes_a_report_that_needs_nothing_else(tmp_path, monkeypatch)
     assert "simulated" in page
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//|@import|url\(\s*["']?http""", page)
     kept = recordings(out / "logs")
-    assert run("demo", "--out", out, "--seed", 0, "--workers", 1).stdout.count("look at it:") == 1
+    assert run("demo", "--out", out, *short).stdout.count("look at it:") == 1
     assert recordings(out / "logs") == kept
