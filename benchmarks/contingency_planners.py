@@ -36,9 +36,8 @@ HALF_LANE = CAR.disc_radius + 0.05
 TRACKERS = {"merge": MergeTracker, "occlusion": OcclusionTracker}
 EFFORT = Effort(
     starts=tuple(start for start in STARTS if start.name in ("yield", "go")),
-    sift=(),
-    first=4,
-    kept=2,
+    coarse=(),
+    fine=((4, 2),),
     last=8,
 )
 

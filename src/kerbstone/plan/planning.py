@@ -19,12 +19,19 @@ from kerbstone.plan.solver.compiling import compiler_options
 from kerbstone.plan.solver.interior import Barrier, Car, Iterate, begin, expect, repeat
 from kerbstone.plan.solver.layout import lay_out, move_to_car, to_precision
 from kerbstone.plan.solver.starts import STARTS, Start, make_starts
-from kerbstone.plan.solver.terms import Data
+from kerbstone.plan.solver.terms import Data, Others
 from kerbstone.plan.vehicle import Vehicle
 
 # Lanes solved by one call: a batch is cut into parts of these sizes, one to a thread.
 _BATCHES = (1, 4, 16, 32)
 _THREADS = 2
+# Weight of the barrier, and the room below which it is a parabola, by which a plan that was inside
+# the constraints at longer steps is drawn back.
+_PUSH, _REACH = 0.03, 0.1
+
+
+# Iterations, and how many plans of each problem go on after them; then so again.
+Rounds = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -33,25 +40,27 @@ class Effort:
 
     Args:
         starts: Ways to begin; none where only given controls are to be bettered.
-        sift: Iterations, and how many starts go on where there is one mode; then so again.
-        first: Iterations of every start that is left.
-        kept: How many of them go on.
-        last: Iterations of those.
-        barrier: How each iteration goes. Those that are kept always try a second step.
+        coarse: Rounds in which several steps are one, where there are starts and the horizon's
+            number of steps is a multiple of `stride`. Of several modes each may want another
+            start, so that all go on but for the last time.
+        stride: Steps that are one then.
+        fine: Rounds after these, step by step.
+        last: Iterations of those that are left.
+        rescue: More of them, while a problem has no plan inside all constraints.
+        barrier: How each iteration goes; step by step they try a second step always.
     """
 
     starts: tuple[Start, ...] = STARTS
-    sift: tuple[tuple[int, int], ...] = ((5, 4),)
-    first: int = 7
-    kept: int = 2
-    last: int = 16
+    coarse: Rounds = ((6, 4), (6, 2))
+    stride: int = 2
+    fine: Rounds = ((10, 1),)
+    last: int = 14
+    rescue: int = 24
     barrier: Barrier = field(default_factory=lambda: Barrier(second=False))
 
 
 # What is done for a plan that goes on from the last: three iterations of it and of braking.
-RENEWAL = Effort(
-    starts=(), sift=(), first=3, kept=1, last=0, barrier=Barrier(first=3e-3, relaxation=0.05)
-)
+RENEWAL = Effort(starts=(), fine=(), last=3, rescue=0, barrier=Barrier(first=3e-3, relaxation=0.05))
 # What is done for a plan that `settle` goes on from: the barrier ends where it begins there.
 SMOOTH = Effort(barrier=Barrier(second=False, last=1e-2))
 
@@ -167,38 +176,28 @@ def _solve(
     given = jnp.transpose(given, (3, 4, 2, 1, 0))
     # Modes share one control to the last bit as long as they may.
     given = jnp.where(exact.shared[:, None, None, None], given[:, :, :1], given)
-    controls = given.astype(precision)
+    coarse = effort.starts and effort.coarse and horizon.steps % effort.stride == 0
+    stride = effort.stride if coarse else 1
+    grid = _Grid(_coarsen(rough, stride), Car(car.vehicle, stride * car.dt), effort.barrier, unit)
+    steps = horizon.steps // stride
+    controls = given.astype(precision).reshape(steps, stride, *given.shape[1:]).mean(1)
     if effort.starts:
-        own = make_starts(rough, effort.starts, horizon.steps, car, unit)
+        own = make_starts(grid.rough, effort.starts, steps, grid.car, unit)
         controls = jnp.concatenate([own, controls], axis=3)
-    begun = controls.shape[3]
     batch = problem.start.shape[0]
-    problems = jnp.arange(batch)
-    data = _take(rough, jnp.tile(problems, begun))
-    now = begin(controls.reshape(*controls.shape[:3], -1), data, car, effort.barrier, unit)
-    names = jnp.repeat(jnp.arange(begun)[:, None], batch, axis=1)
-    for times, left in effort.sift:
-        now = repeat(now, times, data, car, effort.barrier, unit)
-        # Each of several modes may want another start, which is seen only below.
-        if left < len(names) and problem.probability.shape[1] == 1:
-            order = _order(now, data, batch)[:left]
-            now = _take(now, (order * batch + problems).reshape(-1))
-            data = _take(rough, jnp.tile(problems, left))
-            names = jnp.take_along_axis(names, order, axis=0)
-    now = repeat(now, effort.first, data, car, effort.barrier, unit)
-    begun = len(names)
-    kept = min(effort.kept, begun)
-    order = _order(now, data, batch)[:kept]
-    names = jnp.take_along_axis(names, order, axis=0)
-    if kept < begun or effort.last:
-        best = _take(now, (order * batch + problems).reshape(-1))
-        if problem.probability.shape[1] > 1 and begun > 1:
-            mixed = begin(_mix(now, best, data, batch), rough, car, effort.barrier, unit)
-            best = jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=-1), best, mixed)
-            names = jnp.concatenate([names, names[:1]])
-            kept += 1
-        data = _take(rough, jnp.tile(jnp.arange(batch), kept))
-        now = repeat(best, effort.last, data, car, replace(effort.barrier, second=True), unit)
+    names = jnp.repeat(jnp.arange(controls.shape[3])[:, None], batch, axis=1)
+    now = grid.begin(_join(controls))
+    is_mixed = problem.probability.shape[1] == 1
+    if coarse:
+        now, names = _sift(now, names, effort.coarse, grid, is_mixed=is_mixed)
+    grid = _Grid(rough, car, replace(effort.barrier, second=True), unit)
+    if stride > 1:
+        now = _refine(now, stride, grid)
+    now, names = _sift(now, names, effort.fine, grid, is_mixed=is_mixed or bool(coarse))
+    if stride > 1:
+        now, names = _replace_lost(now, names, effort.starts, grid)
+    now = grid.repeat(now, effort.last, effort.rescue)
+    kept = len(names)
     found = now.controls.reshape(*now.controls.shape[:3], kept, batch).astype(given.dtype)
     # What was given stands as it is, so that no plan is worse than it.
     found = jnp.concatenate([found, given], axis=3)
@@ -207,6 +206,103 @@ def _solve(
     )
     names = jnp.concatenate([names, own])
     return _pick(found, names, exact, place, car, one)
+
+
+class _Grid(NamedTuple):
+    """What iterations need to know: the problems, the car with the length of a step, and how."""
+
+    rough: Data
+    car: Car
+    barrier: Barrier
+    one: Float[Array, ""]
+
+    @property
+    def batch(self) -> int:
+        return self.rough.start.shape[-1]
+
+    def spread(self, lanes: int) -> Data:
+        """Return the problem of each lane; lanes of the same are a batch apart."""
+        return _take(self.rough, jnp.arange(lanes) % self.batch)
+
+    def begin(self, controls: Float[Array, "step 2 mode lane"]) -> Iterate:
+        data = self.spread(controls.shape[-1])
+        return begin(controls, data, self.car, self.barrier, self.one)
+
+    def repeat(self, now: Iterate, times: int, more: int = 0) -> Iterate:
+        data = self.spread(now.done.shape[0])
+        return repeat(now, times, data, self.car, self.barrier, self.one, more, self.batch)
+
+
+def _sift(
+    now: Iterate,
+    names: Int[Array, "start batch"],
+    rounds: Rounds,
+    grid: _Grid,
+    *,
+    is_mixed: bool,
+) -> tuple[Iterate, Int[Array, "kept batch"]]:
+    """Return the plans that go on after some rounds, and as which start each began.
+
+    Where modes part that are not mixed yet, one more joins in the end; see `_mix`.
+    """
+    batch = grid.batch
+    for turn, (times, kept) in enumerate(rounds, start=1):
+        now = grid.repeat(now, times)
+        if kept >= len(names) or (turn < len(rounds) and not is_mixed):
+            continue
+        data = grid.spread(len(names) * batch)
+        order = _order(now, data, batch)[:kept]
+        best = _take(now, (order * batch + jnp.arange(batch)).reshape(-1))
+        names = jnp.take_along_axis(names, order, axis=0)
+        if not is_mixed:
+            best = _append(best, grid.begin(_mix(now, best, data, batch)))
+            names = jnp.concatenate([names, names[:1]])
+        now = best
+    return now, names
+
+
+def _replace_lost(
+    now: Iterate, names: Int[Array, "start batch"], starts: tuple[Start, ...], grid: _Grid
+) -> tuple[Iterate, Int[Array, "start batch"]]:
+    """Return plans of which one begins anew as the first start, where none is inside.
+
+    One that was inside at longer steps may have no way back; braking mostly has.
+    """
+    batch = grid.batch
+    fresh = make_starts(grid.rough, starts[:1], now.controls.shape[0], grid.car, grid.one)
+    lost = ~now.strict.reshape(-1, batch).any(0)
+    rows = jnp.arange(len(names))[:, None]
+    chosen = lost & (rows == len(names) - 1)
+    lanes = chosen.reshape(-1)
+    anew = _take(grid.begin(_join(fresh)), jnp.arange(len(lanes)) % batch)
+    now = jax.tree.map(lambda a, b: jnp.where(lanes, a, b), anew, now)
+    return now, jnp.where(chosen, 0, names)
+
+
+def _join(controls: Float[Array, "step 2 mode start batch"]) -> Float[Array, "step 2 mode lane"]:
+    return controls.reshape(*controls.shape[:3], -1)
+
+
+def _append(first: Iterate, second: Iterate) -> Iterate:
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=-1), first, second)
+
+
+def _coarsen(data: Data, stride: int) -> Data:
+    """Return problems of fewer steps, each as long as several."""
+    others = Others(*(value[:, stride - 1 :: stride] for value in data.others))
+    return data._replace(others=others, shared=data.shared[::stride])
+
+
+def _refine(now: Iterate, stride: int, grid: _Grid) -> Iterate:
+    """Return plans of the same controls, step by step."""
+    fine = grid.begin(jnp.repeat(now.controls, stride, axis=0))
+    # One that touches somebody between the longer steps is drawn out anew.
+    return fine._replace(
+        barrier=jnp.where(fine.strict, now.barrier, jnp.maximum(now.barrier, _PUSH)),
+        relaxation=jnp.where(fine.strict, now.relaxation, _REACH),
+        firmness=now.firmness,
+        pace=jnp.where(fine.strict, now.pace, 1.0),
+    )
 
 
 def _pick(

@@ -20,7 +20,7 @@ from kerbstone.plan.solver.layout import lay_out
 from kerbstone.plan.solver.starts import STARTS, Start, make_starts
 from kerbstone.plan.vehicle import Vehicle
 
-EFFORT = Effort(starts=(), sift=(), first=24, kept=1, last=0)
+EFFORT = Effort(starts=(), fine=(), last=24, rescue=0)
 """What is done for each way: as many iterations as a plan that is kept gets."""
 
 _ANOTHER = 1.0

@@ -36,10 +36,10 @@ HORIZON = Horizon(24, 0.25)
 # All starts go on to the end, which takes one loop less to compile.
 EFFORT = Effort(
     starts=tuple(start for start in STARTS if start.name in ("brake", "yield", "go")),
-    sift=(),
-    first=20,
-    kept=3,
-    last=0,
+    coarse=(),
+    fine=(),
+    last=20,
+    rescue=0,
 )
 WALKER = 32.0
 """Where somebody may come to stand [m]."""
@@ -203,7 +203,7 @@ def test_more_rounds_are_never_worse():
 
 def test_one_problem_is_a_batch_of_one():
     one = jax.tree.map(lambda value: value[0] if np.ndim(value) else value, problems())
-    quick = Effort(starts=EFFORT.starts[:1], sift=(), first=4, kept=1, last=0)
+    quick = Effort(starts=EFFORT.starts[:1], coarse=(), fine=(), last=4, rescue=0)
     found = plan_with_belief(one, vehicle=CAR, horizon=HORIZON, effort=quick)
     assert found.plans.controls.shape == (1, 2, 24, 2)
     assert found.branch_cost.shape == found.weight.shape == (1, 2)

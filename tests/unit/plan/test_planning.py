@@ -14,7 +14,7 @@ from kerbstone.plan.planning import RENEWAL, Effort, Plans, plan
 from kerbstone.plan.problem import Problem
 
 SETTINGS = {"vehicle": planned.VEHICLE, "horizon": planned.HORIZON}
-EFFORT = Effort(sift=((3, 4),), first=3, last=12)
+EFFORT = Effort(coarse=((6, 2),), fine=(), last=12)
 
 
 def check(problem: Problem, plans: Plans):

@@ -170,11 +170,13 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
     slack = was + 1e-6 * jnp.abs(was)
     best = attempt(now.pace)
     if barrier.second:
-        # Only where some plan needs it: late iterations mostly do without.
+        # Only where some plan needs it: late iterations mostly do without. The others keep the
+        # first, so that none depends on what else is in the batch.
+        fine = (best.rating <= slack) | now.done
         best = jax.lax.cond(
-            ((best.rating <= slack) | now.done).all(),
+            fine.all(),
             lambda: best,
-            lambda: _shorten(best, attempt(now.pace * barrier.shorter)),
+            lambda: _shorten(best, attempt(now.pace * barrier.shorter), fine),
         )
     better = (best.rating <= slack) & ~now.done
     slower = barrier.shorter ** (2 if barrier.second else 1)
@@ -203,7 +205,14 @@ def advance(now: Iterate, data: Data, car: Car, barrier: Barrier, one: Float[Arr
 
 
 def repeat(
-    now: Iterate, times: int, data: Data, car: Car, barrier: Barrier, one: Float[Array, ""]
+    now: Iterate,
+    times: int,
+    data: Data,
+    car: Car,
+    barrier: Barrier,
+    one: Float[Array, ""],
+    more: int = 0,
+    batch: int = 1,
 ) -> Iterate:
     """Return the plans so many iterations further, or as soon as all are done.
 
@@ -214,13 +223,24 @@ def repeat(
         car: What is known at compile time.
         barrier: How to go on.
         one: The number one, not known to the compiler; see `riccati.sweep`.
+        more: At most so many after these, of problems that have no plan inside their constraints.
+        batch: How many problems there are; lanes of the same are so many apart.
     """
 
+    def is_inside(now: Iterate) -> jax.Array:
+        return now.strict.reshape(-1, batch).any(0)
+
     def go_on(carry: tuple[jax.Array, Iterate]) -> jax.Array:
-        return (carry[0] < times) & ~carry[1].done.all()
+        count, now = carry
+        wanted = ~now.done.all() & (count < times)
+        return wanted | (~is_inside(now).all() & (count < times + more))
 
     def step(carry: tuple[jax.Array, Iterate]) -> tuple[jax.Array, Iterate]:
-        return carry[0] + 1, advance(carry[1], data, car, barrier, one)
+        count, now = carry
+        if more:
+            held = jnp.tile(is_inside(now), now.done.shape[0] // batch) & (count >= times)
+            now = now._replace(done=now.done | held)
+        return count + 1, advance(now, data, car, barrier, one)
 
     return jax.lax.while_loop(go_on, step, (jnp.zeros((), jnp.int32), now))[1]
 
@@ -294,9 +314,9 @@ class _Attempt(NamedTuple):
     pace: Float[Array, " lane"]
 
 
-def _shorten(long: _Attempt, short: _Attempt) -> _Attempt:
-    """Return the better of two attempts."""
-    return _choose(short.rating < long.rating, short, long)
+def _shorten(long: _Attempt, short: _Attempt, fine: Bool[Array, " lane"]) -> _Attempt:
+    """Return the better of two attempts, the long one where it is fine."""
+    return _choose(~fine & (short.rating < long.rating), short, long)
 
 
 def _choose(condition: Bool[Array, " lane"], first: Any, second: Any) -> Any:
