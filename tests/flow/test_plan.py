@@ -10,7 +10,7 @@ from commands import run, run_json
 from kerbstone.errors import InputError
 from kerbstone.plan import Horizon, TimelineRules, Vehicle, check_plans, plan_scene, stack_problems
 from kerbstone.plan.modes import predict_modes
-from kerbstone.plan.timeline import FAILSAFE
+from kerbstone.plan.moments import FAILSAFE
 from kerbstone.store import Store
 from roads import EAST, Track, drive, stage, straight_road
 from streets import put_scenes, street
@@ -95,6 +95,47 @@ def test_the_shield_judges_the_first_control(planned):
         assert failsafe["states"][-1][3] == 0.0
 
 
+@pytest.fixture(scope="module")
+def wary(road):
+    """The same scene, with as many modes, where somebody may be hidden."""
+    page = road.parent / "wary.html"
+    options = ("--hidden", "--mode", "lanes", "--risk", 0.2, "--no-others")
+    options += ("--sight", 30, "--out", page)
+    said = run_json("plan", "plain/0", "--store", road, "--at", 4, *HORIZON, *options)
+    return said["moments"][0], page.read_text("utf-8")
+
+
+def test_with_hidden_the_plan_says_what_is_not_seen_and_one_may_step_out(wary):
+    moment, page = wary
+    assert [mode["name"] for mode in moment["modes"]] == ["lanes", "steps out"]
+    assert [mode["probability"] for mode in moment["modes"]] == pytest.approx([0.95, 0.05])
+    hidden = moment["hidden"]
+    assert {region["kind"] for region in hidden["regions"]} == {"lane", "on foot"}
+    assert [region["number"] for region in hidden["regions"]] == list(
+        range(1, len(hidden["regions"]) + 1)
+    )
+    assert hidden["stretches"] > 0
+    assert hidden["places"] > 0
+    for text in ("Not seen", "drawBlind", '"isLane":true'):
+        assert text in page
+
+
+def test_the_mean_of_the_worst_costs_is_no_less_than_that_of_all(wary, planned):
+    moment, _ = wary
+    assert moment["value"] >= moment["cost"] - 1e-9
+    assert planned[0]["moments"][0]["value"] is None
+
+
+def test_without_hidden_nobody_is(planned):
+    said, page = planned
+    for moment in said["moments"]:
+        assert moment["hidden"] is None
+        assert moment["shield"]["region"] is None
+    assert "drawBlind(" in page
+    assert "function drawBlind" not in page
+    assert "Not seen" not in page
+
+
 def test_the_page_holds_what_was_planned(planned):
     said, page = planned
     assert page.count('"name":"lanes"') == len(said["moments"])
@@ -161,6 +202,14 @@ def test_times_that_cannot_be_planned_are_listed_after_the_rest_is_done(road, tm
         (["plain/0", "--mode", "lanes=much"], 2, "a number above zero"),
         (["plain/0", "--mode", "lanes=-1"], 2, "a number above zero"),
         (["plain/0", "--horizon", 60], 2, "--horizon"),
+        (["plain/0", "--risk", "most"], 2, "--risk takes mean, worst"),
+        (["plain/0", "--risk", "0"], 2, "--risk takes mean, worst"),
+        (["plain/0", "--risk", "nan"], 2, "--risk takes mean, worst"),
+        (["plain/0", "--hidden", "--steps-out", 1], 2, "--steps-out takes a number"),
+        (["plain/0", "--hidden", "--steps-out", "nan"], 2, "--steps-out takes a number"),
+        (["plain/0", "--hidden", "--sight", 1], 2, "--sight takes metres"),
+        (["plain/0", "--sight", 40], 2, "--sight says nothing without --hidden"),
+        (["plain/0", "--steps-out", 0.1], 2, "--steps-out says nothing without --hidden"),
         (["plain/0", "--store", "/nowhere/at/all"], 3, "error["),
     ],
 )

@@ -14,6 +14,7 @@ from kerbstone.app.terminal import print_error, print_json, print_note, writing_
 from kerbstone.errors import InputError, UsageError, suggest_name
 
 if TYPE_CHECKING:
+    from kerbstone.plan.sight import SightRules
     from kerbstone.plan.timeline import Moment, TimelineRules
     from kerbstone.plan.vehicle import Vehicle
     from kerbstone.scene import Scene
@@ -23,6 +24,8 @@ _EVERY = 0.5
 _MOST = 200
 _STEP = 0.15
 _HORIZON = 6.0
+_RISKS = {"mean": 1.0, "worst": 1e-6}
+_LEAST_SIGHT, _MOST_SIGHT = 5.0, 200.0
 
 
 def plan(
@@ -62,6 +65,32 @@ def plan(
     width: Annotated[
         float | None, typer.Option(help="Width of the car in metres; 1.9 if none.", min=0.5)
     ] = None,
+    hidden: Annotated[
+        bool,
+        typer.Option(
+            "--hidden",
+            help="Expect people and vehicles where the car cannot see: the shield keeps clear of "
+            "them, and in one more mode somebody steps out.",
+        ),
+    ] = False,
+    steps_out: Annotated[
+        float | None,
+        typer.Option(
+            help="With --hidden: probability of that mode, 0 for none; 0.05 if not given."
+        ),
+    ] = None,
+    sight: Annotated[
+        float | None,
+        typer.Option(help="With --hidden: how far the sensor sees in metres; 60 if not given."),
+    ] = None,
+    risk: Annotated[
+        str,
+        typer.Option(
+            help="What of the costs in the modes is made least: their mean, the worst, or the mean "
+            "of the worst part of such a probability, as in 0.2. Constraints hold in every mode "
+            "anyway."
+        ),
+    ] = "mean",
     others: Annotated[
         bool, typer.Option("--others/--no-others", help="Look for other ways around, too.")
     ] = True,
@@ -82,6 +111,8 @@ def plan(
     _check_times(at, from_, to, every)
     check_name("--room", room, _ROOMS)
     modes = _read_modes(mode or ())
+    tail = _read_risk(risk)
+    _check_sight(hidden, steps_out, sight)
     from kerbstone.app.plan_report import describe_plans, print_plans
     from kerbstone.plan.problem import Horizon
     from kerbstone.plan.timeline import plan_scene
@@ -92,7 +123,15 @@ def plan(
     chosen = road.scene(road.find(scene))
     name = _choose_agent(chosen, agent)
     times = _choose_times(chosen, name, at, from_, to, every)
-    rules = _make_rules(modes, room, is_guarded=shield, has_ways=others, leave_lanes=leave_lanes)
+    rules = _make_rules(
+        modes,
+        room,
+        _make_sight(steps_out, sight) if hidden else None,
+        tail,
+        is_guarded=shield,
+        has_ways=others,
+        leave_lanes=leave_lanes,
+    )
     keep_compiled()
     with _show_stages() as (on_stage, on_moment):
         timeline = plan_scene(
@@ -163,6 +202,40 @@ def _read_modes(given: Sequence[str]) -> dict[str, float]:
                 remedy="--mode lanes=0.8 --mode brake=0.2",
             )
     return modes
+
+
+def _read_risk(text: str) -> float:
+    """Return the part of the costs that counts: 1 is their mean, next to 0 only the worst does."""
+    if text in _RISKS:
+        return _RISKS[text]
+    try:
+        tail = float(text)
+    except ValueError:
+        tail = -1.0
+    if not 0.0 < tail <= 1.0:
+        raise UsageError(
+            "usage",
+            "--risk takes mean, worst, or a number above 0 and at most 1",
+            why=f"found {text!r}",
+            remedy="--risk 0.2",
+        )
+    return tail
+
+
+def _check_sight(hidden: bool, steps_out: float | None, sight: float | None) -> None:
+    if not hidden and not steps_out is sight is None:
+        name = "--steps-out" if steps_out is not None else "--sight"
+        raise UsageError("usage", f"{name} says nothing without --hidden", remedy="add --hidden")
+    if steps_out is not None and not 0.0 <= steps_out < 1.0:
+        raise UsageError(
+            "usage", "--steps-out takes a number from 0 to below 1", why=f"found {steps_out:g}"
+        )
+    if sight is not None and not _LEAST_SIGHT <= sight <= _MOST_SIGHT:
+        raise UsageError(
+            "usage",
+            f"--sight takes metres from {_LEAST_SIGHT:g} to {_MOST_SIGHT:g}",
+            why=f"found {sight:g}",
+        )
 
 
 def _choose_agent(scene: Scene, agent: str | None) -> str:
@@ -255,9 +328,27 @@ def _make_vehicle(length: float | None, width: float | None) -> Vehicle:
     )
 
 
+def _make_sight(steps_out: float | None, sight: float | None) -> SightRules:
+    from kerbstone.plan.sight import SightRules
+
+    usual = SightRules()
+    return SightRules(
+        reach=usual.reach if sight is None else sight,
+        chance=usual.chance if steps_out is None else steps_out,
+    )
+
+
 def _make_rules(
-    modes: dict[str, float], room: str, *, is_guarded: bool, has_ways: bool, leave_lanes: bool
+    modes: dict[str, float],
+    room: str,
+    sight: SightRules | None,
+    tail: float,
+    *,
+    is_guarded: bool,
+    has_ways: bool,
+    leave_lanes: bool,
 ) -> TimelineRules:
+    from kerbstone.plan.beliefs import Risk
     from kerbstone.plan.roads import CorridorRules, Room
     from kerbstone.plan.situations import SituationRules
     from kerbstone.plan.survey import SurveyRules
@@ -268,6 +359,8 @@ def _make_rules(
     return TimelineRules(
         situation=situation,
         survey=SurveyRules() if is_guarded else None,
+        sight=sight,
+        risk=Risk(tail=tail),
         has_ways=has_ways,
         **given,
     )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import shapely
 
 from kerbstone.app.pages import say_simulated
 from kerbstone.app.playback import (
+    BlindArea,
     Drive,
     Event,
     Fact,
@@ -20,6 +22,8 @@ from kerbstone.app.playback import (
     playback_page,
 )
 from kerbstone.app.terminal import count_of
+from kerbstone.plan.blind import Blind
+from kerbstone.plan.emerging import STEPS_OUT
 from kerbstone.plan.guard import Safety
 from kerbstone.plan.situations import Situation
 from kerbstone.plan.timeline import Moment, Timeline
@@ -33,6 +37,8 @@ _FAR = 100.0
 _LEAST_REACH = 1.5
 """Where others may be is drawn so far ahead at least [s]."""
 _SHORT = 12
+_MARK = 2.0
+"""So much around where one may come from is marked [m]."""
 _LEAST_ROOM = "Between the fail-safe and where others may be; below zero they overlap"
 
 
@@ -86,13 +92,23 @@ def say_shield(safety: Safety) -> str:
     return "holds"
 
 
-def say_why(safety: Safety) -> str:
+def say_why(safety: Safety, blind: Blind | None = None) -> str:
     """Return why a command does not pass; empty where it does."""
     if safety.passes:
         return ""
     who = f" {_shorten(safety.who)}" if safety.who else ""
+    region = tell_region(safety, blind)
+    if region is not None:
+        who = f" in region {region}"
     when = f", after {safety.time:.1f} s" if np.isfinite(safety.time) else ""
     return f"{safety.cause}{who}{when}"
+
+
+def tell_region(safety: Safety, blind: Blind | None) -> int | None:
+    """Return the number of the blind region that stops a fail-safe, from 1 on; None if none."""
+    if blind is None or safety.unseen < 0:
+        return None
+    return int(blind.owner[safety.unseen]) + 1
 
 
 def _draw(moment: Moment, offset: float) -> PlanDrawing:
@@ -103,7 +119,7 @@ def _draw(moment: Moment, offset: float) -> PlanDrawing:
     branches = tuple(
         Drive(
             _poses(states[mode], vehicle),
-            name=name,
+            name=f"{name}: nobody" if name == STEPS_OUT and not moment.emergence else name,
             note=f"{100 * probability[mode]:.0f} %",
             dt=dt,
             weight=float(probability[mode]),
@@ -133,6 +149,7 @@ def _draw(moment: Moment, offset: float) -> PlanDrawing:
         is_verified=safety is not None and (safety.is_ready or safety.passes),
         reaches=() if safety is None else _reaches(safety, states),
         forecasts=_forecasts(situation),
+        blind=_blind_areas(moment),
         corridor=_edges(situation),
         known=int(situation.laid.known + situation.laid.rear)
         // max(int(situation.problem.corridor.spacing), 1)
@@ -152,6 +169,7 @@ def _facts(moment: Moment) -> tuple[Fact, ...]:
             note="The least room under any constraint, in its own unit; below zero it is broken",
         ),
         Fact("Cost", _say(float(made.cost[0]), 2), note="expected over the modes"),
+        *_risk_facts(moment),
         Fact("Began as", moment.begun),
         Fact("Planned in", f"{1000 * moment.seconds:.1f} ms", note="once compiled"),
         Fact(
@@ -163,12 +181,35 @@ def _facts(moment: Moment) -> tuple[Fact, ...]:
     if safety is not None:
         facts.append(Fact("Shield", say_shield(safety), "good" if safety.passes else "bad"))
         if not safety.passes:
-            facts.append(Fact("Why", say_why(safety), note=safety.who))
+            facts.append(Fact("Why", say_why(safety, moment.blind), note=safety.who))
         facts.append(Fact("Fail-safe", _describe_failsafe(safety)))
         if np.isfinite(safety.margin):
             facts.append(Fact("Least room", f"{_say(safety.margin, 1)} m", note=_LEAST_ROOM))
+    facts += _blind_facts(moment)
     facts += [Fact("Clipped", text) for text in situation.clipped]
     return tuple(facts)
+
+
+def _risk_facts(moment: Moment) -> list[Fact]:
+    if moment.value is None:
+        return []
+    note = "The mean of the worst part of the costs, which was made least in place of the cost"
+    return [Fact("At risk", _say(moment.value, 2), note=note)]
+
+
+def _blind_facts(moment: Moment) -> list[Fact]:
+    blind, emergence = moment.blind, moment.emergence
+    if blind is None:
+        return []
+    lanes = sum(region.is_lane for region in blind.regions)
+    text = f"{count_of(len(blind.regions), 'region')}, {lanes} on lanes"
+    facts = [Fact("Not seen", text, note="Near the way of the car, and on lanes that come to it")]
+    if STEPS_OUT in moment.modes:
+        where = "nobody could in time"
+        if emergence is not None:
+            where = f"{_say(emergence.ahead, 0)} m ahead, {_say(emergence.reach, 1)} m aside"
+        facts.append(Fact("Steps out", where))
+    return facts
 
 
 def _describe_failsafe(safety: Safety) -> str:
@@ -199,11 +240,35 @@ def _reaches(safety: Safety, states: np.ndarray) -> tuple[Reach, ...]:
         if shadow.start >= lasts:
             break
         area = shapely.make_valid(shapely.intersection(shadow.area, near))
-        parts = [part for part in shapely.get_parts(area) if part.geom_type == "Polygon"]
-        rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
-        outlines = tuple(shapely.get_coordinates(ring) for ring in rings)
-        reaches.append(Reach(shadow.start, shadow.end, outlines))
+        reaches.append(Reach(shadow.start, shadow.end, _outline(area)))
     return tuple(reaches)
+
+
+def _blind_areas(moment: Moment) -> tuple[BlindArea, ...] | None:
+    if moment.blind is None:
+        return None
+    blind, safety = moment.blind, moment.safety
+    areas = [BlindArea(_outline(region.area), is_lane=region.is_lane) for region in blind.regions]
+    if moment.emergence is not None and STEPS_OUT in moment.modes:
+        here = shapely.Point(moment.emergence.place).buffer(_MARK / 4.0)
+        areas.append(BlindArea(_outline(here), is_lane=False, name="steps out here"))
+    if safety is not None and safety.unseen >= 0:
+        # Of what may be long only what is nearest to the fail-safe.
+        whole = blind.outline(safety.unseen)
+        driven = shapely.MultiPoint(_poses(safety.failsafe, moment.situation.vehicle)[:, :2])
+        nearest = shapely.get_point(shapely.shortest_line(whole, driven), 0)
+        area = _outline(shapely.intersection(whole, shapely.buffer(nearest, _MARK)))
+        areas.append(
+            BlindArea(area, is_lane=False, name="one not seen stops the fail-safe", is_bad=True)
+        )
+    return tuple(areas)
+
+
+def _outline(area: Any) -> tuple[np.ndarray, ...]:
+    """Return the rings of the polygons of a shape."""
+    parts = [part for part in shapely.get_parts(area) if part.geom_type == "Polygon"]
+    rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
+    return tuple(shapely.get_coordinates(ring) for ring in rings)
 
 
 def _forecasts(situation: Situation) -> tuple[Forecast, ...]:
@@ -237,7 +302,7 @@ def _mark(timeline: Timeline, offset: float) -> list[Event]:
     for moment in timeline.moments:
         wrong = [] if moment.plan.feasible[0] else ["not feasible"]
         if moment.safety is not None and not moment.safety.passes:
-            wrong.append(f"shield: {say_why(moment.safety)}")
+            wrong.append(f"shield: {say_why(moment.safety, moment.blind)}")
         if wrong:
             time = moment.situation.time - offset
             kind = "not feasible" if not moment.plan.feasible[0] else "held by the shield"

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kerbstone.app.plan_page import say_shield, say_why
+import shapely
+
+from kerbstone.app.plan_page import say_shield, say_why, tell_region
 from kerbstone.app.terminal import count_of, print_note, print_table, print_text
 from kerbstone.plan.timeline import Moment, Timeline
 from kerbstone.scene import Scene
@@ -21,10 +23,11 @@ def print_plans(timeline: Timeline, page: Path | None) -> None:
             "cost": float(moment.plan.cost[0]),
             "feasible": bool(moment.plan.feasible[0]),
             "begun": moment.begun,
+            "blind": len(moment.blind.regions) if moment.blind is not None else 0,
             "ways": 0 if moment.ways is None else len(moment.ways),
             "ms": f"{1000 * moment.seconds:.1f}",
             "shield": "–" if moment.safety is None else say_shield(moment.safety),
-            "why": "" if moment.safety is None else say_why(moment.safety),
+            "why": "" if moment.safety is None else say_why(moment.safety, moment.blind),
         }
         for moment in timeline.moments
     ]
@@ -35,13 +38,16 @@ def print_plans(timeline: Timeline, page: Path | None) -> None:
             "feasible": "feasible",
             "begun": "began as",
             "ways": "other ways",
+            "blind": "blind regions",
             "ms": "ms",
             "shield": "shield",
             "why": "why not",
         }
         if not any(row["why"] for row in rows):
             del columns["why"]
-        print_table(rows, columns, right=("time", "cost", "ways", "ms"))
+        if all(moment.blind is None for moment in timeline.moments):
+            del columns["blind"]
+        print_table(rows, columns, right=("time", "cost", "ways", "blind", "ms"))
         bad = sum(not row["feasible"] for row in rows)
         if bad:
             print_note(
@@ -98,7 +104,9 @@ def _describe_moment(moment: Moment) -> dict[str, Any]:
             }
             for mode, name in enumerate(moment.modes)
         ],
+        "value": moment.value,
         "others": [],
+        "hidden": None if moment.blind is None else _describe_blind(moment),
         "shield": None,
     }
     if moment.ways is not None:
@@ -116,6 +124,7 @@ def _describe_moment(moment: Moment) -> dict[str, Any]:
             "passes": safety.passes,
             "cause": safety.cause,
             "agent": safety.who or None,
+            "region": tell_region(safety, moment.blind),
             "after": finite(safety.time),
             "margin": finite(safety.margin),
             "failsafe": {
@@ -125,3 +134,23 @@ def _describe_moment(moment: Moment) -> dict[str, Any]:
             },
         }
     return described
+
+
+def _describe_blind(moment: Moment) -> dict[str, Any]:
+    """Return what is not seen; regions count from 1."""
+    blind, emergence = moment.blind, moment.emergence
+    assert blind is not None  # noqa: S101  It is asked for only then.
+    return {
+        "sensor": blind.sight.eye.tolist(),
+        "regions": [
+            {
+                "number": number,
+                "kind": "lane" if region.is_lane else "on foot",
+                "area": float(shapely.area(region.area)),
+            }
+            for number, region in enumerate(blind.regions, 1)
+        ],
+        "places": int(blind.places.valid.sum()),
+        "stretches": int(blind.stretches.valid.sum()),
+        "steps_out": None if emergence is None else asdict(emergence),
+    }

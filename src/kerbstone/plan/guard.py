@@ -49,6 +49,8 @@ class Safety:
         controls: Its controls, columns `ControlIndex`.
         step: Length of a step of it [s].
         shadows: Where the others may be, as the shield has it.
+        unseen: The blind place or stretch from which one may come whom the fail-safe after it may
+            touch, numbered as in the surroundings; -1 if none.
     """
 
     is_ready: bool
@@ -61,6 +63,7 @@ class Safety:
     controls: Float64[np.ndarray, "step 2"]
     step: float
     shadows: tuple[Shadow, ...]
+    unseen: int = -1
 
 
 class Guard:
@@ -120,6 +123,7 @@ class Guard:
             controls=stored.control[0],
             step=stored.step,
             shadows=self._cast(stored, shadow_times),
+            unseen=agent if cause is Cause.BLIND and not passes else -1,
         )
 
     def _cast(self, failsafe: Manoeuvre, times: np.ndarray) -> tuple[Shadow, ...]:

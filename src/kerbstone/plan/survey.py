@@ -98,7 +98,7 @@ def look_around(
 ) -> Surroundings:
     """Return who is around a road user at a step, as one episode.
 
-    Sizes that are not known are usual ones. Nobody is taken to be hidden.
+    Sizes that are not known are usual ones. That somebody may be hidden is for `blind` to say.
 
     Args:
         scene: The scene.

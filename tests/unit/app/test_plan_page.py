@@ -2,16 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import shapely
 
-from kerbstone.app.plan_page import plan_page, say_shield, say_why
+from kerbstone.app.plan_page import plan_page, say_shield, say_why, tell_region
 from kerbstone.errors import InputError
+from kerbstone.plan.blind import Blind, Region
+from kerbstone.plan.emerging import Emergence
 from kerbstone.plan.guard import Safety
 from kerbstone.plan.planning import Plans
 from kerbstone.plan.shadow import Shadow
+from kerbstone.plan.shield import BlindPlaces, BlindStretches
+from kerbstone.plan.sight import Sight
 from kerbstone.plan.situations import situation_at
 from kerbstone.plan.timeline import Moment, Timeline
 from kerbstone.plan.ways import Ways
@@ -155,6 +160,66 @@ def test_any_road_user_can_be_drawn_as_ego():
     assert "for road user b, drawn as ego" in page
     shown = read(page)
     assert shown["ids"][shown["ego"]] == "b"
+
+
+def wary(scene, *, unseen, emergence):
+    lane, kerb = shapely.box(0.0, -3.5, 10.0, 0.0), shapely.box(-90.0, -8.0, -60.0, -7.0)
+    places = BlindPlaces(
+        np.array([[[-90.0, -7.5]]]), np.array([[[-60.0, -7.5]]]), np.full((1, 1), 0.5),
+        np.ones((1, 1), bool),
+    )  # fmt: skip
+    stretches = BlindStretches(
+        np.zeros((1, 2), np.int64),
+        np.zeros((1, 2)),
+        np.full((1, 2), 9.0),
+        np.array([[False, True]]),
+    )
+    blind = Blind(
+        Sight(np.zeros(2), shapely.Polygon(), shapely.Polygon()),
+        (Region(is_lane=False, area=kerb), Region(is_lane=True, area=lane)),
+        places,
+        stretches,
+        np.array([0, 1]),
+    )
+    plain = moment(scene, 4.0, passes=unseen < 0)
+    return replace(
+        plain,
+        modes=("steps out",),
+        blind=blind,
+        emergence=emergence,
+        safety=replace(plain.safety, unseen=unseen),
+        value=3.0,
+    )
+
+
+def test_what_is_not_seen_is_drawn_and_what_stops_the_failsafe_is_marked():
+    scene = street("plain/0")
+    out = Emergence(place=(-70.0, -6.9), heading=1.57, reach=5.0, ahead=20.0)
+    made = wary(scene, unseen=0, emergence=out)
+    (drawn,) = read(plan_page(scene, Timeline((made,), (), 1.0)))["plans"]["moments"]
+    assert [(area["isLane"], area["name"], area["isBad"]) for area in drawn["blind"]] == [
+        (False, "", False),
+        (True, "", False),
+        (False, "steps out here", False),
+        (False, "one not seen stops the fail-safe", True),
+    ]
+    said = facts(drawn)
+    assert said["Not seen"][0] == "2 regions, 1 on lanes"
+    assert said["Steps out"][0] == "20 m ahead, 5.0 m aside"
+    assert said["At risk"][0] == "3.00"
+    assert "in region 1" in said["Why"][0]
+    assert tell_region(made.safety, made.blind) == 1
+    assert made.blind.outline(0).bounds == pytest.approx((-90.5, -8.0, -59.5, -7.0))
+
+
+def test_where_nobody_steps_out_or_stops_anything_only_the_regions_are_drawn():
+    scene = street("plain/0")
+    made = wary(scene, unseen=-1, emergence=None)
+    (drawn,) = read(plan_page(scene, Timeline((made,), (), 1.0)))["plans"]["moments"]
+    assert [area["name"] for area in drawn["blind"]] == ["", ""]
+    assert drawn["branches"][0]["name"] == "steps out: nobody"
+    assert facts(drawn)["Steps out"][0] == "nobody could in time"
+    assert tell_region(made.safety, None) is None
 
 
 def test_without_the_shield_there_is_nothing_of_it():

@@ -2,9 +2,18 @@
 
 from kerbstone.app.playback.events import Curve, Event, Listed, Plot
 from kerbstone.app.playback.page import playback_page
-from kerbstone.app.playback.plans import Drive, Fact, Forecast, PlanDrawing, Plans, Reach
+from kerbstone.app.playback.plans import (
+    BlindArea,
+    Drive,
+    Fact,
+    Forecast,
+    PlanDrawing,
+    Plans,
+    Reach,
+)
 
 __all__ = [
+    "BlindArea",
     "Curve",
     "Drive",
     "Event",

@@ -26,6 +26,7 @@ from kerbstone.scene import Scene
 
 # What is on pages with plans only; it stands before the player.
 _PLAN_SCRIPTS = ("plan.js", "plan_panel.js")
+_BLIND_SCRIPT = "plan_blind.js"
 
 # The order matters: each uses what stands before it.
 _SCRIPTS = (
@@ -116,6 +117,8 @@ def playback_page(
     style = read(("page.css", "plan.css") if plans else ("page.css",))
     place = _SCRIPTS.index("player.js")
     own = _PLAN_SCRIPTS if plans else ()
+    if any(one.blind is not None for each in plans.values() for one in each.drawings):
+        own = (*own, _BLIND_SCRIPT)
     parts = read((*_SCRIPTS[:place], *own, *_SCRIPTS[place:]))
     script = "(() => {\n'use strict';\n" + parts + "})();\n"
     return Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(

@@ -10,6 +10,17 @@ LAYERS.push(
   ['corridor', 'Corridor', 'C', true],
 );
 
+// What the colours mean; a page with more layers adds to it.
+const PLAN_KEY = [
+  ['failsafe', 'fail-safe, verified'],
+  ['unverified', 'not verified'],
+  ['reach-line', 'others may be'],
+  ['other-way', 'other ways'],
+  ['corridor-line', 'corridor'],
+  ['forecast', 'others, predicted'],
+  ['ego-text', 'speed, recorded'],
+];
+
 const SPEED_COLOURS = ['speed-0', 'speed-1', 'speed-2', 'speed-3'];
 
 COLOURS.push(...SPEED_COLOURS, 'plan-band', 'failsafe', 'unverified', 'reach', 'reach-line', 'other-way', 'corridor', 'corridor-line', 'forecast');
@@ -43,6 +54,10 @@ async function openPlans(record) {
     forecasts: one.forecasts.map(take),
     corridor: one.corridor.map(takeLine),
     reaches: one.reaches.map((reach) => ({ ...reach, area: closedPath(reach.rings.map(takeLine)) })),
+    blind: one.blind.map((region) => {
+      const rings = region.rings.map(takeLine);
+      return { ...region, ring: rings[0], area: closedPath(rings) };
+    }),
   }));
   const speeds = moments.flatMap(({ branches }) => branches.flatMap(({ path }) => path.map(({ speed }) => speed)));
   return { size: record.size, moments, fastest: Math.max(5, ...speeds) };
@@ -120,11 +135,13 @@ class Plans {
     context.lineJoin = 'round';
     context.lineCap = 'butt';
     if (layers.corridor) this.drawCorridor(moment);
+    if (layers.blind) drawBlind(this, moment);
     if (layers.reach) this.drawReaches(moment);
     if (layers.forecasts) moment.forecasts.forEach((one) => this.drawForecast(one, moment));
     if (layers.others) moment.others.forEach((other) => this.drawOther(other));
     if (layers.plan) this.drawPlan(moment);
     if (layers.failsafe && moment.failsafe) this.drawFailsafe(moment);
+    if (layers.blind) drawMarks(this, moment);
     context.setLineDash([]);
     context.globalAlpha = 1;
   }
@@ -300,6 +317,7 @@ class Plans {
     const named = [
       ...(layers.plan && moment.branches.length > 1 ? moment.branches : []),
       ...(layers.others ? moment.others.map(({ path, name }) => ({ path, name, note: '' })) : []),
+      ...(layers.blind ? namesOfMarks(moment) : []),
     ];
     camera.useScreen(context, ratio);
     context.font = '600 12px system-ui, sans-serif';

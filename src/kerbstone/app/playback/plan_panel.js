@@ -22,15 +22,7 @@ class PlanPanel {
       make(
         'ul',
         { className: 'plan-key' },
-        ...[
-          ['failsafe', 'fail-safe, verified'],
-          ['unverified', 'not verified'],
-          ['reach-line', 'others may be'],
-          ['other-way', 'other ways'],
-          ['corridor-line', 'corridor'],
-          ['forecast', 'others, predicted'],
-          ['ego-text', 'speed, recorded'],
-        ].map(([colour, text]) => {
+        ...PLAN_KEY.map(([colour, text]) => {
           const swatch = make('i');
           swatch.style.background = `var(--${colour})`;
           return make('li', {}, swatch, text);

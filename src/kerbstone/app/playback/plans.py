@@ -69,6 +69,23 @@ class Reach:
 
 
 @dataclass(frozen=True, eq=False)
+class BlindArea:
+    """A part of what the car does not see, or what matters in it.
+
+    Args:
+        rings: Its outline, and those of the holes in it.
+        is_lane: Whether vehicles are expected there, else people on foot.
+        name: What matters there; empty for a part as a whole.
+        is_bad: Whether one from there is why the shield holds.
+    """
+
+    rings: tuple[Line, ...]
+    is_lane: bool
+    name: str = ""
+    is_bad: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class Fact:
     """A line of the panel.
 
@@ -100,6 +117,7 @@ class PlanDrawing:
         forecasts: Where they are predicted to be.
         corridor: Left and right edge of the corridor, as many points on each.
         known: So many of these points lie on the known way.
+        blind: What the car does not see; None where nobody is taken to be hidden.
     """
 
     time: float
@@ -112,6 +130,7 @@ class PlanDrawing:
     forecasts: tuple[Forecast, ...]
     corridor: tuple[Line, Line]
     known: int
+    blind: tuple[BlindArea, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +184,15 @@ def pack_plans(plans: Plans, origin: Float64[np.ndarray, " 2"]) -> dict[str, Any
             "reaches": [
                 {"start": reach.start, "end": reach.end, "rings": [line(r) for r in reach.rings]}
                 for reach in one.reaches
+            ],
+            "blind": [
+                {
+                    "isLane": area.is_lane,
+                    "name": area.name,
+                    "isBad": area.is_bad,
+                    "rings": [line(ring) for ring in area.rings],
+                }
+                for area in one.blind or ()
             ],
         }
         for one in plans.drawings

@@ -5,6 +5,7 @@ import pytest
 
 from crossing import crossing_scene
 from kerbstone.app.playback import (
+    BlindArea,
     Drive,
     Fact,
     Forecast,
@@ -68,6 +69,7 @@ def test_poses_and_lines_come_out_in_the_order_of_their_counts():
     assert y + 2.0 == pytest.approx(poses(11, speed=3.0, dt=0.1)[:, 1], abs=0.006)
     lines = np.column_stack([unpack(packed["lines"][axis]) for axis in "xy"]) / 100
     assert lines[:3] + np.array([1.0, 2.0]) == pytest.approx(EDGE)
+    assert first["blind"] == []
     counts = [ring for reach in first["reaches"] for ring in reach["rings"]]
     assert counts == [5, 4, 5]
     assert len(lines) == 2 * (sum(first["corridor"]) + sum(counts))
@@ -113,6 +115,35 @@ def test_each_layer_changes_the_picture_and_is_listed_among_the_keys(open_page):
         page.press(key)
         assert page.evaluate(VIEW) != before, name
         assert name in keys
+
+
+def blind_areas():
+    corner = np.array([[-6.0, 0.0], [-2.0, 0.0], [-2.0, 4.0], [-6.0, 4.0], [-6.0, 0.0]])
+    return (
+        BlindArea((corner,), is_lane=False),
+        BlindArea((corner + np.array([6.0, 8.0]),), is_lane=True),
+        BlindArea((0.2 * corner,), is_lane=False, name="stops the fail-safe", is_bad=True),
+    )
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_not_seen_is_a_layer_with_a_key_and_colours(open_page, count_colour, dark):
+    page = open_page([crossing_scene()], plans=plans(drawing(blind=blind_areas())), dark=dark)
+    assert "Not seen" in page.evaluate("document.getElementById('keys').innerText")
+    assert "not seen, on lanes" in page.evaluate("document.querySelector('.plan-key').innerText")
+    bad = 0xFF7A70 if dark else 0xB3261E
+    before, marked = page.evaluate(VIEW), count_colour(page.picture(), bad)
+    page.press("h")
+    assert page.evaluate(VIEW) != before
+    assert count_colour(page.picture(), bad) < marked - 20
+
+
+def test_a_page_on_which_all_are_seen_knows_nothing_of_the_unseen(open_page):
+    page = open_page([crossing_scene()], plans=plans())
+    assert "Not seen" not in page.evaluate("document.getElementById('keys').innerText")
+    before = page.evaluate(VIEW)
+    page.press("h")
+    assert page.evaluate(VIEW) == before
 
 
 def test_ghosts_drive_the_plan_until_its_end(open_page):
