@@ -39,6 +39,7 @@ SHARE = 0.02
 BATCHES = (1, 16, 64)
 STARTS = 7  # of IPOPT's: braking, yielding, going on, left and right, slow and fast
 BARRIER = 1e-2
+TRAINING = {"precision": "float32", "polish": 6}
 STEP = 1e-5  # of differences
 LANES, WAYS = 16, 4  # derived in one call, and random changes of each
 CALM = 1e-6  # the derivative left of a plan that has settled
@@ -121,8 +122,8 @@ def compare_times(problem: Problem, repeats: int) -> list[dict[str, Any]]:
             "cold": (partial(plan, some, **SETTINGS), first),
             "cold, smooth": (partial(plan, some, effort=SMOOTH, **SETTINGS), smooth),
             "warm": (partial(plan, later, given=given, effort=RENEWAL, **SETTINGS), renewed),
-            "derivative, float32": (make_derivative(some, controls, np.float32), smooth),
-            "derivative, float64": (make_derivative(some, controls, np.float64), smooth),
+            "derivative, float32": (make_derivative(some, controls, TRAINING), smooth),
+            "derivative, float64": (make_derivative(some, controls, {}), smooth),
         }
         timings = {name: measure(call, repeats) for name, (call, _) in cases.items()}
         for name, timing in timings.items():
@@ -169,7 +170,7 @@ def move_on(
     return later, np.stack([moved, braking_start(later)[:, None]], axis=1)
 
 
-def make_derivative(problem: Problem, controls: np.ndarray, precision: Any) -> Any:
+def make_derivative(problem: Problem, controls: np.ndarray, options: dict[str, Any]) -> Any:
     """Return the call that settles plans and derives a loss of them by everything."""
     admitted = admit(problem, VEHICLE, HORIZON)
     with jax.enable_x64(True):
@@ -177,7 +178,7 @@ def make_derivative(problem: Problem, controls: np.ndarray, precision: Any) -> A
 
         def loss(numbers: Any) -> jax.Array:
             whole = eqx.combine(numbers, rest)
-            smooth = settle(whole, controls, **SETTINGS, precision=precision)
+            smooth = settle(whole, controls, **SETTINGS, **options)
             return (smooth.states[..., :2] ** 2).mean() + smooth.cost.sum()
 
         function = jax.jit(jax.grad(loss), compiler_options=compiler_options())
@@ -258,7 +259,7 @@ def derive(part: tuple[Problem, jax.Array, jax.Array], rng: np.random.Generator)
     problem, _, view = part
     inputs = (problem.start, problem.ellipses.centre, problem.ellipses.semi_axes)
     slopes, smooth = slope(inputs, *part)
-    rough, _ = slope(inputs, *part, precision="float32")
+    rough, _ = slope(inputs, *part, **TRAINING)
     sharp, sharper = slope(inputs, *part, barrier=BARRIER / 10)
     calm = np.asarray(smooth.strict & (smooth.residual < CALM))
     calm = calm & np.asarray(sharper.strict & (sharper.residual < CALM))
@@ -292,12 +293,12 @@ def measure_states(
     controls: jax.Array,
     look: jax.Array,
     barrier: float = BARRIER,
-    precision: str = "float64",
+    **options: Any,
 ) -> tuple[jax.Array, SmoothPlan]:
     moved = eqx.tree_at(
         lambda p: (p.start, p.ellipses.centre, p.ellipses.semi_axes), problem, inputs
     )
-    smooth = settle(moved, controls, **SETTINGS, barrier=barrier, precision=precision)
+    smooth = settle(moved, controls, **SETTINGS, barrier=barrier, **options)
     return (look * smooth.states).sum((1, 2, 3)), smooth
 
 
@@ -307,7 +308,7 @@ def measure_all(*arguments: Any, **settings: Any) -> tuple[jax.Array, SmoothPlan
 
 
 COMPILED: dict[str, Any] = {
-    "static_argnames": ("barrier", "precision"),
+    "static_argnames": ("barrier", "precision", "polish"),
     "compiler_options": compiler_options(),
 }
 value = jax.jit(measure_states, **COMPILED)

@@ -18,7 +18,6 @@ from kerbstone.plan.solver.layout import lay_out, move_to_car, to_precision
 from kerbstone.plan.solver.terms import Data, evaluate, least_room, sum_barriers
 from kerbstone.plan.vehicle import Vehicle
 
-_NEWTON_STEPS = 30
 # Saving, as part of the cost, below which Newton's steps take over.
 _NEARLY = 1e-4
 
@@ -50,6 +49,7 @@ def settle(
     horizon: Horizon,
     barrier: float = 1e-2,
     iterations: int = 40,
+    polish: int = 30,
     precision: Any = None,
 ) -> SmoothPlan:
     """Return the plan that controls settle to, as a function that has derivatives.
@@ -71,8 +71,9 @@ def settle(
         vehicle: The car.
         horizon: How far ahead.
         barrier: Weight of the barrier.
-        iterations: At most so many, until little is left to gain. What is left is for a few steps
-            of Newton's, with the exact second derivative.
+        iterations: At most so many, until little is left to gain.
+        polish: At most so many steps of Newton's after them, with the exact second derivative.
+            A batch waits for its slowest plan; most need four, and `residual` tells the others.
         precision: Of the iterations and the derivatives, around the car's place; that of the
             problem if none is given. float32 takes a third of the time of float64 and tells
             derivatives to about three digits.
@@ -83,7 +84,7 @@ def settle(
     """
     numbers, rest = eqx.partition(jax.tree.map(jnp.asarray, problem), eqx.is_inexact_array)
     kind = jnp.dtype(precision or numbers.start.dtype)
-    fixed = _Fixed(Car(vehicle, horizon.dt), horizon.steps, barrier, iterations, kind.name)
+    fixed = _Fixed(Car(vehicle, horizon.dt), horizon.steps, barrier, iterations, polish, kind.name)
     begun = jnp.transpose(jax.lax.stop_gradient(jnp.asarray(controls, kind)), (2, 3, 1, 0))
     found, parameter, strict = cast(
         tuple[jax.Array, jax.Array, jax.Array], _settle(fixed, numbers, rest, begun)
@@ -115,6 +116,7 @@ class _Fixed(NamedTuple):
     steps: int
     barrier: float
     iterations: int
+    polish: int
     precision: str
 
 
@@ -139,7 +141,7 @@ def _run(
 ) -> tuple[jax.Array, jax.Array, Bool[Array, " batch"]]:
     data = _data(fixed, numbers, rest)
     one = jnp.ones((), begun.dtype)
-    barrier = Barrier(first=fixed.barrier, last=fixed.barrier, tolerance=_NEARLY)
+    barrier = Barrier(first=fixed.barrier, last=fixed.barrier, second=False, tolerance=_NEARLY)
     now = begin(begun, data, fixed.car, barrier, one)
     now = repeat(now, fixed.iterations, data, fixed.car, barrier, one)
     weight = jnp.full_like(now.barrier, fixed.barrier)
@@ -148,7 +150,7 @@ def _run(
         return carry[0] + 1, *_polish(fixed, data, *carry[1:], weight)
 
     def go_on(carry: tuple[jax.Array, Iterate, jax.Array]) -> jax.Array:
-        return (carry[0] < _NEWTON_STEPS) & ~carry[1].done.all()
+        return (carry[0] < fixed.polish) & ~carry[1].done.all()
 
     now = now._replace(done=~now.strict)
     first = (jnp.zeros((), jnp.int32), now, jnp.zeros_like(weight))
