@@ -138,7 +138,8 @@ def _moved_aside(
     middle = ego.offset.mean(axis=-1)
     back = round(assumptions.ego.response / contact.step)
     before = np.maximum(begin - back, 0)
-    side = np.sign(other.offset.mean(axis=-1) - middle)[row, before]
+    # Where the other is as it comes into line; before, it may have been on the other side.
+    side = np.sign(other.offset.mean(axis=-1) - middle)[row, begin]
     # What is within the tube is no intent either.
     tube = assumptions.tube
     sway = assumptions.swaying + 2.0 * (tube.lateral + vehicle.length * tube.heading)

@@ -60,6 +60,15 @@ def test_cutting_in_short_before_one_behind_is():
     assert meet(ego(5.0, y), (-NEAR + 15.0 * TIME, 0.0, 15.0, 0.0))
 
 
+def test_giving_way_to_one_behind_that_weaves_from_one_side_to_the_other_is_not():
+    """It was a little to the right at first, and comes in from the left, where ego made room."""
+    ego_y = np.interp(TIME, [-1.3, -0.3], [0.4, -0.37])
+    other_y = np.interp(TIME, [-1.0, -0.3, 0.0], [0.0, 1.9, 1.3])
+    assert not meet(ego(5.0, ego_y), (-NEAR + 15.0 * TIME, other_y, 15.0, 0.0))
+    # Had ego gone the other way, it would have been in its way.
+    assert meet(ego(5.0, -ego_y), (-NEAR + 15.0 * TIME, other_y + 1.0, 15.0, 0.0))
+
+
 def test_having_cut_in_far_before_one_behind_is_not():
     # A second and a half ago it was near, ten seconds ago far: here it slowly came up.
     y = np.interp(TIME, [-3.0, -2.0], [3.5, 0.0])
