@@ -2,7 +2,8 @@
 
 Told from the truth, not from what ego sees, and from rails, not from the shield's paths. Whoever is
 bound keeps to its lane as RSS has it: it may accelerate aside a little for its response, then takes
-its lateral speed back. Whoever presses from behind brakes after its response.
+its lateral speed back. Its whole body keeps its band meanwhile, its ends too when it turns. Whoever
+presses from behind brakes after its response.
 
 References:
     Shalev-Shwartz, Shammah and Shashua, "On a formal model of safe and scalable self-driving
@@ -20,6 +21,7 @@ from kerbstone.plan.falsification.crowds import Crowd, Wish
 from kerbstone.plan.falsification.motion import body_centre
 from kerbstone.plan.falsification.rails import Rails
 from kerbstone.plan.shield.assumptions import Assumptions
+from kerbstone.plan.shield.rss import response_way
 from kerbstone.plan.vehicle import StateIndex, Vehicle
 
 _SHARE = 0.9
@@ -39,6 +41,8 @@ class Discipline:
         pressed_for: Time since it last kept its distance behind ego [s].
         owes: Who moves freely and has been behind ego, going its way.
         overlaps: Who was ahead in ego's lane when ego's fail-safe was last verified.
+        band: How far to the right and to the left the sides of each may get, as of then [m]; infinite
+            for those that were free to leave their lane, NaN before the first look.
     """
 
     assumptions: Assumptions
@@ -47,6 +51,7 @@ class Discipline:
     pressed_for: Float64[np.ndarray, "episode agent"]
     owes: Bool[np.ndarray, "episode agent"]
     overlaps: Bool[np.ndarray, "episode agent"]
+    band: Float64[np.ndarray, "episode agent 2"]
 
     def restrain(
         self,
@@ -72,6 +77,9 @@ class Discipline:
         bound, presses, overlaps = _find_duties(ego, crowd, self.assumptions, self.vehicle)
         self.overlaps = np.where(renewed[:, None], overlaps, self.overlaps)
         bound &= ~self.overlaps
+        fresh = renewed[:, None] | np.isnan(self.band[..., 0])
+        band = np.where(fresh[..., None], _find_band(crowd, self.assumptions), self.band)
+        self.band = np.where(bound[..., None], band, [-np.inf, np.inf])
         response = self.assumptions.look_up("response", crowd.kind)
         mild = self.assumptions.look_up("mild_braking", crowd.kind)
         # Duties are noticed at the ends of steps, so at most one step late.
@@ -140,10 +148,46 @@ class Discipline:
             np.arcsin(np.clip(high / speed, -1, 1)),
         )
         end = np.clip(skew + veer * duration, least, most)
+        # Where its sides would leave the band it turns straight, which brings its ends back.
+        stays = self._stays_in_band(crowd, end, speed, duration)
+        low, high = np.minimum(sideways + loss, 0.0), np.maximum(sideways - loss, 0.0)
+        back = np.clip(
+            skew, np.arcsin(np.clip(low / speed, -1, 1)), np.arcsin(np.clip(high / speed, -1, 1))
+        )
+        end = np.where(stays, end, back)
         reach = 0.19 * np.minimum(speed, crowd.speed) * duration
         brakes = bound & (np.abs(end - skew) > reach) & (np.abs(sideways) > 1e-9)
         veer = np.where(bound, (end - skew) / duration, veer)
         return np.where(brakes, -100.0, push), veer
+
+    def _stays_in_band(
+        self,
+        crowd: Crowd,
+        skew: Float64[np.ndarray, "episode agent"],
+        speed: Float64[np.ndarray, "episode agent"],
+        duration: float,
+    ) -> Bool[np.ndarray, "episode agent"]:
+        """Tell whose sides stay in the band during a step, and after it if it turns straight.
+
+        Args:
+            crowd: The others.
+            skew: Their heading beside the rail at the end of the step [rad].
+            speed: At the end [m/s].
+            duration: Of the step [s].
+        """
+        drift = np.stack([crowd.speed * np.sin(crowd.skew), speed * np.sin(skew)])
+        low = crowd.left + duration * drift.min(axis=0)
+        high = crowd.left + duration * drift.max(axis=0)
+        # It takes back its lateral speed, or brakes where it turns too slowly for that.
+        stop = np.maximum(
+            drift[1] ** 2 / (2.0 * self.assumptions.look_up("lateral_braking", crowd.kind)),
+            speed**2
+            * np.sin(np.abs(skew))
+            / (2.0 * self.assumptions.look_up("braking", crowd.kind)),
+        )
+        low, high = np.where(skew < 0.0, low - stop, low), np.where(skew > 0.0, high + stop, high)
+        reach = _find_breadth(crowd, skew)
+        return (low - reach >= self.band[..., 0]) & (high + reach <= self.band[..., 1])
 
 
 def begin_discipline(crowd: Crowd, assumptions: Assumptions, vehicle: Vehicle) -> Discipline:
@@ -156,7 +200,28 @@ def begin_discipline(crowd: Crowd, assumptions: Assumptions, vehicle: Vehicle) -
         np.zeros(shape),
         np.zeros(shape, bool),
         np.zeros(shape, bool),
+        np.full((*shape, 2), np.nan),
     )
+
+
+def _find_breadth(
+    crowd: Crowd, skew: Float64[np.ndarray, "episode agent"]
+) -> Float64[np.ndarray, "episode agent"]:
+    """Return how far a body reaches to either side of its middle [m]."""
+    return (np.sin(np.abs(skew)) * crowd.length + np.cos(skew) * crowd.width) / 2.0
+
+
+def _find_band(crowd: Crowd, assumptions: Assumptions) -> Float64[np.ndarray, "episode agent 2"]:
+    """Return where the sides of one that keeps to its lane get to, as the shield has it [m]."""
+    drift = crowd.speed * np.sin(crowd.skew)
+    ways = response_way(
+        np.stack([-drift, drift]),
+        response=assumptions.look_up("response", crowd.kind),
+        acceleration=assumptions.look_up("lateral_acceleration", crowd.kind),
+        braking=assumptions.look_up("lateral_braking", crowd.kind),
+    )
+    right, left = np.maximum(ways, 0.0) + _find_breadth(crowd, crowd.skew)
+    return np.stack([crowd.left - right, crowd.left + left], axis=-1)
 
 
 def _find_duties(

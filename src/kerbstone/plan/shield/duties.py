@@ -75,7 +75,7 @@ class Memory:
         return across
 
     def is_straight(self, heading: Float64[np.ndarray, " batch"]) -> Bool[np.ndarray, " batch"]:
-        """Tell where ego has not moved across its heading."""
+        """Tell where ego has not moved across its heading now."""
         x, y = self.track[..., 0], self.track[..., 1]
         aside = y * np.cos(heading)[:, None] - x * np.sin(heading)[:, None]
         return np.asarray(np.ptp(aside, axis=1) <= self.swaying)
@@ -202,7 +202,7 @@ def assign_duties(
         if surroundings.yields is not None:
             yields[..., k] = on_route & surroundings.yields & ~along & ~in_way
     clear, close, before = _clear_behind(
-        centre, heading, safe_behind, surroundings, occupancy, vehicle, assumptions, memory
+        centre, heading, safe_behind, surroundings, occupancy, road, vehicle, assumptions, memory
     )
     return Duties(
         follows,
@@ -265,6 +265,7 @@ def _clear_behind(
     safe_behind: Float64[np.ndarray, "batch agent"],
     surroundings: Surroundings,
     occupancy: Occupancy,
+    road: Road,
     vehicle: Vehicle,
     assumptions: Assumptions,
     memory: Memory | None,
@@ -284,6 +285,33 @@ def _clear_behind(
     along = np.cos(turn) > np.cos(NARROW * assumptions.aligned)
     near = along & (behind >= 0.0) & (behind < safe_behind) & in_lane
     if memory is not None and near.any():
-        straight = memory.is_straight(heading)[:, None]
-        near &= memory.clear_behind | (straight & ~memory.before)
+        straight = memory.is_straight(heading)
+        straight &= _keeps_beside_routes(
+            centre, heading, near.any(axis=1), road, assumptions, memory
+        )
+        near &= memory.clear_behind | (straight[:, None] & ~memory.before)
     return along & (behind >= safe_behind), near, in_lane & occupancy.valid
+
+
+def _keeps_beside_routes(
+    centre: Float64[np.ndarray, "batch 2"],
+    heading: Float64[np.ndarray, " batch"],
+    asked: Bool[np.ndarray, " batch"],
+    road: Road,
+    assumptions: Assumptions,
+    memory: Memory,
+) -> Bool[np.ndarray, " batch"]:
+    """Tell where ego has not moved aside across any route that it goes along; false if not asked.
+
+    One that drives straight on, at an angle to its lane, moves aside as blame has it.
+    """
+    keeps = asked.copy()
+    for route in road.routes:
+        offset, direction, _ = route.path.follow(centre)
+        # The offset from a route that is not near is NaN.
+        along = keeps & np.isfinite(offset)
+        along &= np.cos(heading - direction) >= np.cos(assumptions.aligned)
+        across = memory.trace(route.path, along)
+        # Written so that what is not known, NaN, is no relief.
+        keeps &= ~along | (np.ptp(across, axis=1) <= assumptions.swaying)
+    return keeps

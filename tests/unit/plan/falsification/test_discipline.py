@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,14 +34,15 @@ def _one(along, left, speed):
     )
 
 
-def _follow(crowd, wish, ego_speed, seconds=3.0):
+def _follow(crowd, wish, ego_speed, seconds=3.0, *, verified_once=False):
     ego = np.zeros((1, 6))
     ego[0, StateIndex.SPEED] = ego_speed
     discipline = begin_discipline(crowd, ASSUMED, CAR)
     permits = look_up_permits(crowd, ASSUMED)
     yield crowd
-    for _ in range(round(seconds / STEP)):
-        asked = discipline.restrain(ego, crowd, wish, STEP, renewed=np.ones(1, bool))
+    for number in range(round(seconds / STEP)):
+        renewed = np.full(1, not (verified_once and number))
+        asked = discipline.restrain(ego, crowd, wish, STEP, renewed=renewed)
         crowd = move_crowd(crowd, cut_wish(crowd, asked, permits, STEP), STEP, 10).after
         ego[0, StateIndex.X] += ego_speed * STEP
         yield crowd
@@ -73,3 +76,35 @@ def test_one_too_near_behind_brakes_after_its_response_and_not_before():
     gains = np.diff(speed) / STEP
     assert gains[0] == pytest.approx(3.5, abs=1e-6)
     assert (gains[11:] <= -4.0 + 1e-6).all()
+
+
+@pytest.mark.parametrize("push", [-8.0, 0.0, 3.5])
+@pytest.mark.parametrize("speed", [4.0, 9.0])
+@pytest.mark.parametrize("skew", [0.0, 0.004])
+def test_the_ends_of_a_long_one_that_turns_stay_in_its_band(push, speed, skew):
+    # Beside ego for good: the truck of a colliding episode swung its rear out while it braked.
+    truck = replace(
+        _one(1.0, 3.5, speed),
+        kind=np.full((1, 1), int(Kind.TRUCK)),
+        length=np.full((1, 1), 10.4),
+        heading=np.full((1, 1), skew),
+    )
+    states = list(_follow(truck, _wish(push, 1.0), 0.0, verified_once=True))
+
+    def sides(one):
+        turned = abs(one.skew[0, 0])
+        reach = (np.sin(turned) * 10.4 + np.cos(turned) * 1.8) / 2.0
+        return one.left[0, 0] - reach, one.left[0, 0] + reach
+
+    (right, left), way = sides(truck), speed * np.sin(skew)
+    least = right - max(_way(-way), 0.0)
+    most = left + max(_way(way), 0.0)
+    bound = [one for one in states if one.along[0, 0] < 4.0]
+    assert len(bound) > 3
+    assert all(least - 1e-3 <= sides(one)[0] and sides(one)[1] <= most + 1e-3 for one in bound)
+    assert max(abs(one.skew[0, 0]) for one in bound) > skew
+
+
+def _way(speed):
+    faster = speed + 0.2
+    return (speed + faster) / 2.0 + max(faster, 0.0) ** 2 / (2 * 0.8)

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 
 from kerbstone.plan.shield.duties import assign_duties
 from kerbstone.plan.shield.motion import advance
 from kerbstone.plan.shield.occupancy import predict
 from kerbstone.plan.shield.shield import Shield
+from kerbstone.plan.vehicle import StateIndex
 from kerbstone.scene import Kind
 from shielded import SHARP, VEHICLE, seen, states, straight_road
 
@@ -71,3 +73,26 @@ def test_one_that_comes_in_behind_ego_is_a_follower(unchecked):
         intervened.append(decision.intervened[0])
     assert shield.memory.follows.any()
     assert not intervened[-1]
+
+
+@pytest.mark.parametrize(("drift", "comes_in"), [(0.0, True), (0.03, False)])
+def test_a_cyclist_that_comes_in_while_ego_moves_across_its_lane_is_no_follower(
+    unchecked, drift, comes_in
+):
+    # Ego drives straight on, but at an angle to its lane: to the left, where the cyclist is.
+    shield = Shield(straight_road(2), assumptions=SHARP)
+    state = states([10.0])
+    state[0, StateIndex.HEADING] = drift
+
+    def view(time):
+        y = max(5.0 - 2.0 * time, 1.0)
+        return seen([[[-5.0 + 10.0 * time, y]]], 0.0, 10.0, kind=Kind.CYCLIST)
+
+    shield.start(state, view(0.0))
+    followed = []
+    for k in range(30):
+        # The shield is asked, and ego drives straight on all the same.
+        shield.step(state, np.zeros((1, 2)), view(k * 0.1))
+        followed.append(shield.memory.clear_behind.any())
+        state = advance(state, np.zeros((1, 2)), 0.1, VEHICLE)
+    assert any(followed) == comes_in
