@@ -183,7 +183,7 @@ class Discipline:
             drift[1] ** 2 / (2.0 * self.assumptions.look_up("lateral_braking", crowd.kind)),
             speed**2
             * np.sin(np.abs(skew))
-            / (2.0 * self.assumptions.look_up("braking", crowd.kind)),
+            / np.maximum(2.0 * self.assumptions.look_up("braking", crowd.kind), 1e-9),
         )
         low, high = np.where(skew < 0.0, low - stop, low), np.where(skew > 0.0, high + stop, high)
         reach = _find_breadth(crowd, skew)
