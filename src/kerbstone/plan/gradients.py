@@ -75,8 +75,8 @@ def settle(
         polish: At most so many steps of Newton's after them, with the exact second derivative.
             A batch waits for its slowest plan; most need four, and `residual` tells the others.
         precision: Of the iterations and the derivatives, around the car's place; that of the
-            problem if none is given. float32 takes a third of the time of float64 and tells
-            derivatives to about three digits.
+            problem if none is given. float32 takes two thirds of the time of float64 and tells
+            most derivatives to about three digits.
 
     References:
         Amos et al., Differentiable MPC for End-to-end Planning and Control, NeurIPS 2018.

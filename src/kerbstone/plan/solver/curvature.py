@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from kerbstone.plan.solver.terms import Data, add_up, evaluate, sum_barriers
 
 OfStates = Float[Array, "step 6 mode lane"]
 OfControls = Float[Array, "step 2 mode lane"]
+# Cost and barrier of states, controls and discs.
+_Rate = Callable[[jax.Array, jax.Array, Discs], jax.Array]
 
 
 class Curvature(NamedTuple):
@@ -57,8 +60,17 @@ def curve(
         weight: Of the barrier.
         car: What is known at compile time.
     """
-    place = _curve_places(states, controls, parameter, data, weight, car)
-    own = _curve_own(states, controls, parameter, data, weight, car)
+    # Not known to the compiler; see `riccati.sweep`.
+    one = jax.lax.optimization_barrier(jnp.ones((), states.dtype))
+    low = jnp.full(weight.shape, 1e-12, states.dtype)
+
+    def rate(states: OfStates, controls: OfControls, discs: Discs) -> jax.Array:
+        value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one, discs)
+        return expect(value.cost, data) + weight * sum_barriers(value.rooms, low)
+
+    discs = place_discs(states, car.vehicle, one)
+    place = _curve_places(rate, states, controls, discs)
+    own = _curve_own(rate, states, controls, discs)
     zero = jnp.zeros_like(own.speed_speed)
     by_state = jnp.stack(
         [place.x, place.y, place.turn, own.speed, own.acceleration, own.steering], axis=1
@@ -173,21 +185,11 @@ class _Places(NamedTuple):
     turn_speed: OfSteps
 
 
-def _curve_places(
-    states: OfStates,
-    controls: OfControls,
-    parameter: OfDiscs,
-    data: Data,
-    weight: Float[Array, " lane"],
-    car: Car,
-) -> _Places:
-    one = _one(states)
-    discs = place_discs(states, car.vehicle, one)
-
+def _curve_places(rate: _Rate, states: OfStates, controls: OfControls, discs: Discs) -> _Places:
     def total(x: OfDiscs, y: OfDiscs, speed: OfSteps) -> jax.Array:
         moved = states.at[:, 3].set(speed)
         there = Discs(x, y, discs.turn_x, discs.turn_y)
-        return _rate(moved, controls, parameter, data, weight, car, there).sum()
+        return rate(moved, controls, there).sum()
 
     slopes = jax.grad(total, argnums=(0, 1, 2))
     at = (discs.x, discs.y, states[:, 3])
@@ -230,22 +232,13 @@ class _Own(NamedTuple):
     control_control: OfControls
 
 
-def _curve_own(
-    states: OfStates,
-    controls: OfControls,
-    parameter: OfDiscs,
-    data: Data,
-    weight: Float[Array, " lane"],
-    car: Car,
-) -> _Own:
-    discs = place_discs(states, car.vehicle, _one(states))
-
+def _curve_own(rate: _Rate, states: OfStates, controls: OfControls, discs: Discs) -> _Own:
     def total(
         speed: OfSteps, acceleration: OfSteps, steering: OfSteps, controls: OfControls
     ) -> tuple[jax.Array, jax.Array]:
         own = jnp.stack([speed, acceleration, steering], axis=1)
         moved = jnp.concatenate([states[:, :3], own], axis=1)
-        rating = _rate(moved, controls, parameter, data, weight, car, discs)
+        rating = rate(moved, controls, discs)
         return rating.sum(), rating
 
     slopes = jax.grad(total, argnums=(0, 1, 2, 3), has_aux=True)
@@ -271,24 +264,3 @@ def _curve_own(
         steering,
         control,
     )
-
-
-def _one(like: jax.Array) -> jax.Array:
-    """Return the number one, not known to the compiler; see `riccati.sweep`."""
-    return jax.lax.optimization_barrier(jnp.ones((), like.dtype))
-
-
-def _rate(
-    states: OfStates,
-    controls: OfControls,
-    parameter: OfDiscs,
-    data: Data,
-    weight: Float[Array, " lane"],
-    car: Car,
-    discs: Discs,
-) -> Float[Array, " lane"]:
-    """Return cost and barrier."""
-    one = _one(states)
-    value = evaluate(states, controls, data, parameter, car.vehicle, car.dt, one, discs)
-    low = jnp.full(weight.shape, 1e-12, states.dtype)
-    return expect(value.cost, data) + weight * sum_barriers(value.rooms, low)
