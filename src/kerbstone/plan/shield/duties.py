@@ -33,14 +33,16 @@ class Memory:
     while ego keeps its course.
 
     Args:
-        follows: Who followed ego for certain, by route, one step ago.
-        in_line: Who overlapped ego across the route then.
+        on_route: Which routes each might take one step ago.
+        follows: Who followed ego for certain, by route, then.
+        in_line: Who may have overlapped ego across the route.
         clear_behind: Who followed it in the plane.
         before: Who overlapped it across its heading.
         track: Middles of ego's box during the response time before, and now [m].
         swaying: How far ego may be off a straight course that does not count as moving aside [m].
     """
 
+    on_route: Bool[np.ndarray, "batch agent route"]
     follows: Bool[np.ndarray, "batch agent route"]
     in_line: Bool[np.ndarray, "batch agent route"]
     clear_behind: Bool[np.ndarray, "batch agent"]
@@ -53,12 +55,37 @@ class Memory:
         kept = {name: value for name, value in vars(self).items() if name != "swaying"}
         return replace(self, **{name: value[rows] for name, value in kept.items()})
 
-    def note(self, rows: Integer[np.ndarray, " row"], duties: Duties) -> None:
-        """Remember the duties of some of the episodes."""
+    def note(
+        self,
+        rows: Integer[np.ndarray, " row"],
+        on_route: Bool[np.ndarray, "row agent route"],
+        duties: Duties,
+    ) -> None:
+        """Remember the routes and the duties of some of the episodes."""
+        self.on_route[rows] = on_route
         self.follows[rows] = duties.follows | duties.keeps
         self.in_line[rows] = duties.in_line
         self.clear_behind[rows] = duties.clear_behind | duties.close_behind
         self.before[rows] = duties.before
+
+    def recall(
+        self, route: int
+    ) -> tuple[Bool[np.ndarray, "batch agent"], Bool[np.ndarray, "batch agent"]]:
+        """Return who followed ego in its way on a route, and who may have been in its way there.
+
+        Whoever has come from other routes, or from beside all, brings what it was there.
+        """
+        kept = self.follows & self.in_line
+        was_on = self.on_route[..., route]
+        from_route = self.on_route.any(axis=-1)
+        followed = np.where(
+            from_route, (kept | ~self.on_route).all(axis=-1), self.clear_behind & self.before
+        )
+        in_line = np.where(from_route, self.in_line.any(axis=-1), self.before)
+        return (
+            np.where(was_on, kept[..., route], followed),
+            np.where(was_on, self.in_line[..., route], in_line),
+        )
 
     def trace(
         self, path: Path, asked: Bool[np.ndarray, " batch"]
@@ -105,8 +132,8 @@ class Duties:
             ego has not moved aside. No duty, but what has to be remembered.
         past: Where ego's middle was across each route during the response time before [m]; NaN
             where that is not known, or nobody is near behind.
-        in_line: It overlaps ego across the route, no matter how far ahead or behind; no duty, but
-            what has to be remembered.
+        in_line: It may overlap ego across the route, no matter how far ahead or behind; no duty,
+            but what has to be remembered.
         before: The same across ego's heading.
     """
 
@@ -173,7 +200,8 @@ def assign_duties(
             continue
         tight = route.path.bound_boxes(centre, direction, half)
         wide = route.path.bound_boxes(centre, direction, wide_half)
-        known = on_route & (wide.near & wide.sure)[:, None]
+        sure = (wide.near & wide.sure)[:, None]
+        known = on_route & sure
         along = known & (np.abs(tight.turn) < assumptions.aligned)[:, None]
         along &= np.abs(occupancy.turn[..., k]) < assumptions.aligned
         station, offset = occupancy.station[..., k, :], occupancy.tight[..., k, :]
@@ -185,12 +213,11 @@ def assign_duties(
         may_change[..., k] = in_way | (along & (ahead >= safe_ahead))
         narrow = np.abs(tight.turn)[:, None] < NARROW * assumptions.aligned
         narrow = narrow & along & (np.abs(occupancy.turn[..., k]) < NARROW * assumptions.aligned)
-        in_line[..., k] = known & in_lane
+        in_line[..., k] = on_route & (in_lane | ~sure)
         near = narrow & (behind >= 0.0) & (behind < safe_behind)
         if memory is not None:
             past[..., k] = memory.trace(route.path, np.asarray(near.any(axis=1)))
-            was_in_line = memory.in_line[..., k]
-            followed = memory.follows[..., k] & was_in_line
+            followed, was_in_line = memory.recall(k)
         else:
             past[..., k] = tight.offset.mean(axis=-1, keepdims=True)
             followed = was_in_line = np.zeros_like(near)

@@ -287,7 +287,7 @@ class Shield:
             assumptions=self.assumptions,
             memory=None if command is None else self.memory,
         )
-        self.memory.note(np.arange(count), duties)
+        self.memory.note(np.arange(count), occupancy.on_route, duties)
         found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]] = []
         number = np.arange(len(self.candidates))[:, None]
         coming = np.full(count, 0) if clear is None else np.where(clear, 0, -1)
@@ -376,10 +376,9 @@ def _forget(
     swaying: float,
 ) -> Memory:
     """Return a memory of nobody."""
-    on_routes, plane = (*shape, routes), shape
-    follows, in_line = np.zeros(on_routes, dtype=bool), np.zeros(on_routes, dtype=bool)
-    clear_behind, before = np.zeros(plane, dtype=bool), np.zeros(plane, dtype=bool)
-    return Memory(follows, in_line, clear_behind, before, track, swaying)
+    on_route, follows, in_line = (np.zeros((*shape, routes), dtype=bool) for _ in range(3))
+    clear_behind, before = (np.zeros(shape, dtype=bool) for _ in range(2))
+    return Memory(on_route, follows, in_line, clear_behind, before, track, swaying)
 
 
 def _at_rest(state: Float64[np.ndarray, "batch 6"]) -> Float64[np.ndarray, "batch 6"]:

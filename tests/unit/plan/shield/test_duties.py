@@ -96,3 +96,27 @@ def test_a_cyclist_that_comes_in_while_ego_moves_across_its_lane_is_no_follower(
         followed.append(shield.memory.clear_behind.any())
         state = advance(state, np.zeros((1, 2)), 0.1, VEHICLE)
     assert any(followed) == comes_in
+
+
+@pytest.mark.parametrize(("moves_aside", "follows"), [(True, False), (False, True)])
+def test_who_changes_lanes_behind_ego_brings_what_it_was_there(unchecked, moves_aside, follows):
+    # It comes into line behind ego from the next lane, either as ego moves towards it or by itself,
+    # and only then, ego having kept its course for long, is its middle in ego's lane.
+    shield = Shield(straight_road(2), assumptions=SHARP)
+    times = np.arange(50) * 0.1
+    ego_y = 0.7 * np.clip((times - 1.5) / 0.5, 0.0, 1.0) * moves_aside
+    other_y = 3.5 - 0.9 * np.clip(times - 1.5, 0.0, 1.0) if moves_aside else np.full(50, 3.5)
+    other_y = other_y - np.maximum(other_y - 1.5, 0.0) * np.clip((times - 3.5) / 1.0, 0.0, 1.0)
+    followed = []
+    for k, time in enumerate(times):
+        state = states([5.0])
+        state[0, :2] += [5.0 * time, ego_y[k]]
+        view = seen([[[-8.0 + 5.0 * time, other_y[k]]]], 0.0, 5.0)
+        if k:
+            shield.step(state, np.zeros((1, 2)), view)
+        else:
+            shield.start(state, view)
+        followed.append(shield.memory.follows.any(axis=(0, 1)))
+    assert predict(view, shield.road, SHARP).on_route[0, 0].tolist() == [True, False]
+    assert np.any(followed) == follows
+    assert followed[-1][0] == follows
