@@ -89,6 +89,7 @@ class Path:
         step = np.diff(points, axis=0)
         size = np.hypot(step[:, 0], step[:, 1])
         end = np.cumsum(size) - RUN_OUT
+        self._end = end
         self._tangent = step / size[:, None]
         self._middle = (points[:-1] + points[1:]) / 2.0
         self._station = end - size / 2.0
@@ -279,6 +280,12 @@ class Path:
         segment = self._grid[column[..., 0], column[..., 1]]
         near = inside & (segment >= 0)
         return np.where(near, segment, 0), near
+
+    def at(self, station: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape 2"]:
+        """Return the points of the path at stations [m], on its straight ends where they are beyond."""
+        segment = np.minimum(np.searchsorted(self._end, station), len(self._end) - 1)
+        along = (station - self._station[segment])[..., None]
+        return self._middle[segment] + along * self._tangent[segment]
 
     def follow(
         self, point: Float64[np.ndarray, "batch 2"]

@@ -115,11 +115,15 @@ class Place:
             swaying: Coming nearer by so much is no intent [m].
         """
         low, high = self.offset[local, :, 0], self.offset[local, :, 1]
+        bounded = np.isfinite(low) & np.isfinite(high)
+        known = (bounded & self.near[local]) | ~moves
+        known[:, 0] &= bounded[:, 0]
+        low, high = np.where(bounded, low, 0.0), np.where(bounded, high, 0.0)
         left = np.where(moves, high, -np.inf).max(axis=1) - high[:, 0]
         right = low[:, 0] - np.where(moves, low, np.inf).min(axis=1)
         is_left = tight.sum(axis=1) > low[:, 0] + high[:, 0]
         nearer = np.where(is_left, left, right)
-        return (nearer <= swaying) & np.asarray((self.near[local] | ~moves).all(axis=1))
+        return (nearer <= swaying) & known.all(axis=1)
 
     def room(
         self,
@@ -152,7 +156,7 @@ def plane_room(
     boxes: SweptBoxes,
     row: Int64[np.ndarray, " pair"],
     centre: Float64[np.ndarray, "pair #step 2"],
-    radius: Float64[np.ndarray, "pair step"],
+    radius: Float64[np.ndarray, "pair #step"],
 ) -> Float64[np.ndarray, "pair step"]:
     """Return the distance of ego's boxes from discs [m], below zero where they overlap."""
     away, direction = centre - boxes.centre[row], boxes.direction[row]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.plan.shield.assumptions import Assumptions, Behaviour
 from kerbstone.plan.shield.duties import NARROW
 from kerbstone.plan.shield.manoeuvre import SweptBoxes
 from kerbstone.plan.shield.meetings import Meetings, first_meeting, interval
 from kerbstone.plan.shield.occupancy import TIGHTEST, most_way
-from kerbstone.plan.shield.place import locate
+from kerbstone.plan.shield.path import REACH, Path
+from kerbstone.plan.shield.place import locate, plane_room
 from kerbstone.plan.shield.road import Road
 from kerbstone.plan.shield.rss import longitudinal_distance
 from kerbstone.plan.shield.surroundings import BlindPlaces, BlindStretches, Surroundings
@@ -20,6 +21,8 @@ from kerbstone.scene import Kind
 
 _BODY = 0.5
 """Around the middle of one on foot [m]."""
+_DISCS = 12
+"""So many discs cover a stretch in the plane."""
 _LONGEST = 20.0
 """Of a hidden vehicle, where its stretch is longer [m]."""
 
@@ -129,6 +132,18 @@ def _from_stretches(
             behaviour,
         )
         room = place.room(local, least, most, -wide, wide)
+        # Past the end of the route nothing but the way from there bounds them.
+        past = most - route.path.length
+        end_of_path = route.path.at(np.full((len(row), 1), route.path.length))
+        leaves = plane_room(boxes, row, end_of_path, wide + np.maximum(past, 0.0))
+        room = np.where(past > 0.0, np.minimum(room, leaves), room)
+        room[wide > min(route.path.fold, REACH - 6.0)] = -np.inf
+        doubt = np.flatnonzero((room <= 0.0).any(axis=1))
+        if len(doubt):
+            stretch = stretches.start[row, agent][doubt], stretches.end[row, agent][doubt]
+            reach = wide[doubt] + cap * end
+            plane = _plane_room(boxes, row[doubt], route.path, *stretch, reach)
+            room[doubt] = np.maximum(room[doubt], plane)
         # What is so far behind ego that it can brake for it has to.
         first = route.path.bound_boxes(
             boxes.centre[row, 0], boxes.direction[row, 0], boxes.half[row, 0]
@@ -145,6 +160,35 @@ def _from_stretches(
         follows &= first.station[:, 0] - stretches.end[row, agent] >= gap
         room[~moves[row] | follows[:, None]] = np.inf
         yield first_meeting(row, agent, room, start)
+
+
+def _plane_room(
+    boxes: SweptBoxes,
+    row: Int64[np.ndarray, " pair"],
+    path: Path,
+    first: Float64[np.ndarray, " pair"],
+    last: Float64[np.ndarray, " pair"],
+    reach: Float64[np.ndarray, "pair step"],
+) -> Float64[np.ndarray, "pair step"]:
+    """Return how far ego is from all who were in a stretch, wherever they go.
+
+    Discs around a stretch bound them where ego cannot be located on the route for certain, as in a
+    tight bend, or at an intersection that it crosses.
+
+    Args:
+        boxes: What ego may touch.
+        row: Episode of each pair.
+        path: Of the route.
+        first: Where the stretch begins [m].
+        last: Where it ends [m].
+        reach: How far the unseen get from the line of their stretch, at most [m].
+    """
+    share = (np.arange(_DISCS) + 0.5) / _DISCS
+    length = (last - first)[:, None]
+    centre = path.at(first[:, None] + length * share)
+    radius = np.repeat(length / (2.0 * _DISCS), _DISCS, axis=0)
+    apart = plane_room(boxes, np.repeat(row, _DISCS), centre.reshape(-1, 1, 2), radius)
+    return apart.reshape(len(row), _DISCS, -1).min(axis=1) - reach
 
 
 def _get_aside(

@@ -108,3 +108,19 @@ def test_a_box_far_from_a_bent_path_is_not_near():
 def test_a_path_without_length_or_with_a_nan_is_refused(points):
     with pytest.raises(InputError, match="a path has"):
         Path(points)
+
+
+@pytest.mark.parametrize("name", ROADS)
+def test_points_of_a_path_lie_at_their_stations(name):
+    points = ROADS[name]
+    path, line = Path(points), shapely.LineString(points)
+    station = np.linspace(0.0, path.length, 57)
+    expected = shapely.get_coordinates(shapely.line_interpolate_point(line, station))
+    np.testing.assert_allclose(path.at(station), expected, atol=1e-9)
+    # Beyond its ends it goes on straight.
+    step = points[-1] - points[-2]
+    beyond = points[-1] + 70.0 * step / np.hypot(*step)
+    np.testing.assert_allclose(path.at(np.array(path.length + 70.0)), beyond, atol=1e-9)
+    step = points[1] - points[0]
+    before = points[0] - 70.0 * step / np.hypot(*step)
+    np.testing.assert_allclose(path.at(np.array(-70.0)), before, atol=1e-9)

@@ -227,6 +227,63 @@ def test_one_unseen_may_come_along_a_blind_stretch():
         assert judge(brake(22.0, road), nobody(stretches=behind), road).safe[0] == safe
 
 
+def bent_road(radius=6.0):
+    """A lane that turns back within a few metres, and one straight on from before it."""
+    angle = np.linspace(0.0, np.pi, 40)
+    arc = np.stack([radius * np.sin(angle), radius * (1.0 - np.cos(angle))], axis=1)
+    bent = np.concatenate([[[-200.0, 0.0]], arc, [[-150.0, 2.0 * radius]]])
+    return Road((Lane(bent, 1.75, 14.0),))
+
+
+def test_one_unseen_past_a_tight_bend_is_bounded_in_the_plane():
+    road = bent_road()
+    # In the bend it is not certain where ego is along the route.
+    made = brake(4.0, road, x=-1.0)
+    for first, last, safe in ((310.0, 350.0, True), (212.0, 260.0, False)):
+        stretch = BlindStretches(
+            np.array([[0]]), np.array([[first]]), np.array([[last]]), np.array([[True]])
+        )
+        verdict = judge(made, nobody(stretches=stretch), road)
+        assert verdict.safe[0] == safe
+        assert safe or verdict.cause[0] == Cause.BLIND
+
+
+def test_who_drives_out_of_a_blind_stretch_does_not_touch_what_is_safe():
+    rng, count = np.random.default_rng(0), 600
+    road = bent_road(9.0)
+    path, top = road.routes[0].path, 1.2 * 14.0
+    # Ego comes from anywhere, across the lane or against it, so nobody has to follow it.
+    beside = path.at(rng.uniform(150.0, 280.0, count)) + rng.uniform(-9.0, 9.0, (count, 2))
+    heading = rng.uniform(-np.pi, np.pi, count)
+    speed = rng.uniform(1.0, 9.0, count)
+    made = brake(speed, road, x=beside[:, 0], y=beside[:, 1], heading=heading)
+    extent = path.bound_boxes(
+        beside, np.stack([np.cos(heading), np.sin(heading)], axis=1), np.zeros((count, 2))
+    )
+    first = rng.uniform(100.0, 330.0, (count, 1))
+    last = first + rng.uniform(6.0, 30.0, (count, 1))
+    stretch = BlindStretches(np.zeros((count, 1), int), first, last, np.ones((count, 1), bool))
+    view = replace(seen(np.zeros((count, 0, 2)), 0.0, 0.0), stretches=stretch)
+    safe = judge(made, view, road).safe & (np.abs(np.sin(extent.turn / 2.0)) > 0.5)
+    assert 30 < safe.sum() < 500
+    hits = np.zeros(count, dtype=bool)
+    for k in range(made.control.shape[1]):
+        state = made.state[:, k]
+        # Points of those who come out, within their lane, on the way that they may have gone.
+        station = rng.uniform(first, last + top * 0.1 * k, (count, 200))
+        ahead = path.at(station + 1e-3) - path.at(station)
+        aside = np.stack([-ahead[..., 1], ahead[..., 0]], axis=-1) / 1e-3
+        point = path.at(station) + rng.uniform(-1.75, 1.75, (count, 200, 1)) * aside
+        away = point - state[:, None, :2]
+        cosine, sine = np.cos(state[:, [2]]), np.sin(state[:, [2]])
+        along = away[..., 0] * cosine + away[..., 1] * sine + VEHICLE.rear_overhang
+        inside = (along >= 0.0) & (along <= VEHICLE.length)
+        inside &= np.abs(away[..., 1] * cosine - away[..., 0] * sine) <= VEHICLE.width / 2.0
+        hits |= (inside & (station <= path.length)).any(axis=1) & (state[:, 3] > 0.0)
+    assert hits[~safe].any()
+    assert not hits[safe].any()
+
+
 def test_the_earliest_violation_is_told():
     road = straight_road()
     view = seen([[[60.0, 0.0], [45.0, 0.0], [80.0, 0.0]]], 0.0, 0.0)
