@@ -74,7 +74,7 @@ def survey_road(
     if road is None:
         return Road()
     box = np.array([*(centre - reach), *(centre + reach)])
-    drivable = shapely.buffer(join_surfaces(road, within=box).shape, rules.shoulder)
+    drivable = shapely.buffer(join_surfaces(road, within=box), rules.shoulder)
     # What lies beyond the cut is not known to be an edge.
     beyond = shapely.difference(
         shapely.box(*(box + reach * np.array([-1, -1, 1, 1]))), shapely.box(*box)

@@ -9,16 +9,9 @@ from kerbstone.plan.roads.corridors import (
     length_ahead,
     pad_corridor,
 )
-from kerbstone.plan.roads.distance_field import (
-    DistanceField,
-    FieldError,
-    build_field,
-    measure_error,
-    sample_field,
-)
-from kerbstone.plan.roads.drivable_area import DrivableArea, join_surfaces
+from kerbstone.plan.roads.drivable_area import join_surfaces
 from kerbstone.plan.roads.forecasts import predict_along_lanes
-from kerbstone.plan.roads.records import follow_record, go_straight
+from kerbstone.plan.roads.records import follow_record
 from kerbstone.plan.roads.road import DRIVABLE, Road, prepare_road
 from kerbstone.plan.roads.rooms import Room
 from kerbstone.plan.roads.routes import Route, find_neighbours, find_route
@@ -27,25 +20,18 @@ __all__ = [
     "DRIVABLE",
     "KNOTS",
     "CorridorRules",
-    "DistanceField",
-    "DrivableArea",
-    "FieldError",
     "LaidCorridor",
     "Road",
     "Room",
     "Route",
-    "build_field",
     "count_knots",
     "find_neighbours",
     "find_route",
     "follow_record",
-    "go_straight",
     "join_surfaces",
     "lay_corridor",
     "length_ahead",
-    "measure_error",
     "pad_corridor",
     "predict_along_lanes",
     "prepare_road",
-    "sample_field",
 ]

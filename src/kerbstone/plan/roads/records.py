@@ -54,21 +54,6 @@ def follow_record(
     return Route(line[kept], float(start - along[kept][0]), nothing, nothing.astype(float), origin)
 
 
-def go_straight(
-    position: Float64[np.ndarray, " 2"], heading: float, *, ahead: float, behind: float = 10.0
-) -> Route:
-    """Return the route straight ahead, for want of a recorded path too.
-
-    Raises:
-        InputError: The position is not finite.
-    """
-    check_pose(position, heading)
-    way = np.array([np.cos(heading), np.sin(heading)])
-    line = position + np.outer([-behind, 0.0, ahead], way)
-    nothing = np.zeros(0, np.int64)
-    return Route(line, behind, nothing, nothing.astype(float), "straight")
-
-
 def _thin_out(position: np.ndarray, record: np.ndarray, way: np.ndarray) -> np.ndarray:
     """Return points of a record in steps, from the car on, as long as they lead onward."""
     kept = [position]
