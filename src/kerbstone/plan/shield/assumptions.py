@@ -68,6 +68,7 @@ class Behaviour:
 _ON_FOOT = Behaviour(
     acceleration=2.0,
     braking=4.0,
+    mild_braking=2.0,
     speed=3.0,
     speed_factor=math.nextafter(1e9, 0.0),
     plane_acceleration=2.0,
@@ -76,6 +77,7 @@ _ON_FOOT = Behaviour(
 _CYCLING = Behaviour(
     acceleration=2.0,
     braking=6.0,
+    mild_braking=3.0,
     speed=12.0,
     speed_factor=math.nextafter(1e9, 0.0),
     plane_acceleration=3.0,

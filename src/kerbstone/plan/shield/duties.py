@@ -6,15 +6,16 @@ one behind keeps its distance, and one beside that would leave too short a gap s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
 from kerbstone.plan.shield.assumptions import Assumptions
 from kerbstone.plan.shield.manoeuvre import place_body
+from kerbstone.plan.shield.memory import Memory, Standing, came_fairly, forget
 from kerbstone.plan.shield.occupancy import Occupancy
-from kerbstone.plan.shield.path import Extent, Path
+from kerbstone.plan.shield.path import Extent
 from kerbstone.plan.shield.road import Road
 from kerbstone.plan.shield.rss import longitudinal_distance
 from kerbstone.plan.shield.surroundings import Surroundings
@@ -22,90 +23,6 @@ from kerbstone.plan.vehicle import StateIndex, Vehicle
 
 NARROW = 2.0 / 3.0
 """Share of the angle within which one goes ego's way: those bound to follow surely do."""
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """What has to be remembered to know who follows ego.
-
-    Ego must not make anyone its follower by moving into its lane close ahead of it. One that is
-    nearer behind than RSS wants is a follower only if it was one before, or if it comes into line
-    while ego keeps its course.
-
-    Args:
-        on_route: Which routes each might take one step ago.
-        follows: Who followed ego for certain, by route, then.
-        in_line: Who may have overlapped ego across the route.
-        clear_behind: Who followed it in the plane.
-        before: Who overlapped it across its heading.
-        track: Middles of ego's box during the response time before, and now [m].
-        swaying: How far ego may be off a straight course that does not count as moving aside [m].
-    """
-
-    on_route: Bool[np.ndarray, "batch agent route"]
-    follows: Bool[np.ndarray, "batch agent route"]
-    in_line: Bool[np.ndarray, "batch agent route"]
-    clear_behind: Bool[np.ndarray, "batch agent"]
-    before: Bool[np.ndarray, "batch agent"]
-    track: Float64[np.ndarray, "batch past 2"]
-    swaying: float
-
-    def take(self, rows: Integer[np.ndarray, " row"]) -> Memory:
-        """Return some of the episodes, in the order given."""
-        kept = {name: value for name, value in vars(self).items() if name != "swaying"}
-        return replace(self, **{name: value[rows] for name, value in kept.items()})
-
-    def note(
-        self,
-        rows: Integer[np.ndarray, " row"],
-        on_route: Bool[np.ndarray, "row agent route"],
-        duties: Duties,
-    ) -> None:
-        """Remember the routes and the duties of some of the episodes."""
-        self.on_route[rows] = on_route
-        self.follows[rows] = duties.follows | duties.keeps
-        self.in_line[rows] = duties.in_line
-        self.clear_behind[rows] = duties.clear_behind | duties.close_behind
-        self.before[rows] = duties.before
-
-    def recall(
-        self, route: int
-    ) -> tuple[Bool[np.ndarray, "batch agent"], Bool[np.ndarray, "batch agent"]]:
-        """Return who followed ego in its way on a route, and who may have been in its way there.
-
-        Whoever has come from other routes, or from beside all, brings what it was there.
-        """
-        kept = self.follows & self.in_line
-        was_on = self.on_route[..., route]
-        from_route = self.on_route.any(axis=-1)
-        followed = np.where(
-            from_route, (kept | ~self.on_route).all(axis=-1), self.clear_behind & self.before
-        )
-        in_line = np.where(from_route, self.in_line.any(axis=-1), self.before)
-        return (
-            np.where(was_on, kept[..., route], followed),
-            np.where(was_on, self.in_line[..., route], in_line),
-        )
-
-    def trace(
-        self, path: Path, asked: Bool[np.ndarray, " batch"]
-    ) -> Float64[np.ndarray, "batch past"]:
-        """Return where ego has been across a path [m]; NaN where not known or not asked."""
-        across = np.full(self.track.shape[:2], np.nan)
-        rows = np.flatnonzero(asked)
-        track = self.track[rows]
-        direction = np.zeros_like(track)
-        direction[..., 0] = 1.0
-        extent = path.bound_boxes(track, direction, np.zeros_like(track))
-        known = (extent.near & extent.sure).all(axis=1, keepdims=True)
-        across[rows] = np.where(known, extent.offset[..., 0], np.nan)
-        return across
-
-    def is_straight(self, heading: Float64[np.ndarray, " batch"]) -> Bool[np.ndarray, " batch"]:
-        """Tell where ego has not moved across its heading now."""
-        x, y = self.track[..., 0], self.track[..., 1]
-        aside = y * np.cos(heading)[:, None] - x * np.sin(heading)[:, None]
-        return np.asarray(np.ptp(aside, axis=1) <= self.swaying)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,13 +45,9 @@ class Duties:
             leave its lane, too.
         clear_behind: As `follows`, in the plane, for those that no lane bounds.
         close_behind: As `trails`, for the same.
-        keeps: It trails ego, and that is certain: it overlaps ego by more than it may be off, or
-            ego has not moved aside. No duty, but what has to be remembered.
         past: Where ego's middle was across each route during the response time before [m]; NaN
             where that is not known, or nobody is near behind.
-        in_line: It may overlap ego across the route, no matter how far ahead or behind; no duty,
-            but what has to be remembered.
-        before: The same across ego's heading.
+        standing: How it stands to ego; no duty, but what has to be remembered.
     """
 
     follows: Bool[np.ndarray, "batch agent route"]
@@ -145,14 +58,13 @@ class Duties:
     goes_along: Bool[np.ndarray, "batch agent route"]
     clear_behind: Bool[np.ndarray, "batch agent"]
     close_behind: Bool[np.ndarray, "batch agent"]
-    keeps: Bool[np.ndarray, "batch agent route"]
     past: Float64[np.ndarray, "batch past route"]
-    in_line: Bool[np.ndarray, "batch agent route"]
-    before: Bool[np.ndarray, "batch agent"]
+    standing: Standing
 
     def take(self, rows: Integer[np.ndarray, " row"]) -> Duties:
         """Return some of the episodes, in the order given."""
-        return Duties(**{name: value[rows] for name, value in vars(self).items()})
+        taken = {name: value[rows] for name, value in vars(self).items() if name != "standing"}
+        return Duties(**taken, standing=self.standing.take(rows))
 
 
 def assign_duties(
@@ -180,12 +92,15 @@ def assign_duties(
             is taken to have been there.
     """
     shape = occupancy.on_route.shape
-    follows, trails, comes_in, keeps, yields, may_change, goes_along, in_line = (
-        np.zeros(shape, dtype=bool) for _ in range(8)
+    follows, trails, comes_in, yields, may_change, goes_along = (
+        np.zeros(shape, dtype=bool) for _ in range(6)
     )
+    loose = occupancy.is_loose & occupancy.valid
+    standing = forget((*shape[:2], shape[2] + 1))
+    standing.counts[...] = np.concatenate([occupancy.on_route, loose[..., None]], axis=-1)
     length = round(assumptions.ego.response / assumptions.control_step) + 1
     past = np.full((len(state), length, len(road.routes)), np.nan)
-    heading = state[:, StateIndex.HEADING]
+    gives_way = np.False_ if surroundings.yields is None else surroundings.yields
     centre, direction, half = place_body(state, vehicle)
     tube, error, kind = assumptions.tube, assumptions.perception, surroundings.kind
     wide_half = half + [tube.longitudinal, tube.lateral] + vehicle.length * tube.heading
@@ -193,57 +108,59 @@ def assign_duties(
     safe_ahead = _safe_ahead(speed, occupancy, assumptions)
     safe_behind = _safe_behind(speed, kind, occupancy, assumptions)
     # By so much, and a little for the bounds of bent boxes, a gap may be more than its least.
-    doubt = 2.0 * (error.position + assumptions.rounding) + error.size + 0.5
+    inexact = 2.0 * (error.position + assumptions.rounding) + error.size
+    goes = np.zeros((len(state), shape[2]), dtype=bool)
     for k, route in enumerate(road.routes):
         on_route = occupancy.on_route[..., k]
-        if not on_route.any():
+        if not (on_route.any() or loose.any()):
             continue
         tight = route.path.bound_boxes(centre, direction, half)
         wide = route.path.bound_boxes(centre, direction, wide_half)
         sure = (wide.near & wide.sure)[:, None]
+        offset = occupancy.tight[..., k, :]
+        may_overlap = _overlap(wide, occupancy.offset[..., k, :]) | ~sure
+        standing.may_overlap[..., k] = may_overlap
+        standing.overlaps[..., k] = sure & _overlap(tight, offset, by=inexact)
+        goes[:, k] = wide.near & (np.abs(tight.turn) < assumptions.aligned)
         known = on_route & sure
-        along = known & (np.abs(tight.turn) < assumptions.aligned)[:, None]
-        along &= np.abs(occupancy.turn[..., k]) < assumptions.aligned
-        station, offset = occupancy.station[..., k, :], occupancy.tight[..., k, :]
-        ahead = station[..., 0] - tight.station[:, None, 1] + doubt
+        along = known & goes[:, [k]] & (np.abs(occupancy.turn[..., k]) < assumptions.aligned)
+        station = occupancy.station[..., k, :]
+        ahead = station[..., 0] - tight.station[:, None, 1] + inexact + 0.5
         behind = wide.station[:, None, 0] - station[..., 1]
         in_lane = _overlap(tight, offset)
         in_way = known & _overlap(wide, occupancy.band[..., k, :])
         goes_along[..., k] = along
         may_change[..., k] = in_way | (along & (ahead >= safe_ahead))
-        narrow = np.abs(tight.turn)[:, None] < NARROW * assumptions.aligned
-        narrow = narrow & along & (np.abs(occupancy.turn[..., k]) < NARROW * assumptions.aligned)
-        in_line[..., k] = on_route & (in_lane | ~sure)
-        near = narrow & (behind >= 0.0) & (behind < safe_behind)
-        if memory is not None:
-            past[..., k] = memory.trace(route.path, np.asarray(near.any(axis=1)))
-            followed, was_in_line = memory.recall(k)
-        else:
-            past[..., k] = tight.offset.mean(axis=-1, keepdims=True)
-            followed = was_in_line = np.zeros_like(near)
-        steady = (np.ptp(past[..., k], axis=1) <= assumptions.swaying)[:, None]
-        trails[..., k] = near & in_lane & (followed | (steady & ~was_in_line))
-        keeps[..., k] = trails[..., k] & (steady | _overlap(tight, offset, by=doubt - 0.5))
-        comes_in[..., k] = near & ~in_lane & steady
+        turn = np.maximum(np.abs(tight.turn)[:, None], np.abs(occupancy.turn[..., k]))
+        narrow = along & (turn < NARROW * assumptions.aligned)
         follows[..., k] = narrow & (behind >= safe_behind)
-        if surroundings.yields is not None:
-            yields[..., k] = on_route & surroundings.yields & ~along & ~in_way
-    clear, close, before = _clear_behind(
-        centre, heading, safe_behind, surroundings, occupancy, road, vehicle, assumptions, memory
+        near = narrow & (behind >= 0.0) & (behind < safe_behind)
+        past[..., k] = (
+            tight.offset.mean(axis=-1, keepdims=True)
+            if memory is None
+            else memory.trace(route.path, np.asarray(near.any(axis=1)))
+        )
+        steady = (np.ptp(past[..., k], axis=1) <= assumptions.swaying)[:, None]
+        is_fair = follows[..., k] | (near & came_fairly(steady, memory, k))
+        standing.is_fair[..., k] = is_fair & may_overlap
+        trails[..., k] = near & in_lane & is_fair
+        comes_in[..., k] = near & ~in_lane & steady & (is_fair | ~may_overlap)
+        yields[..., k] = on_route & gives_way & ~along & ~in_way
+    clear, close = _find_behind(
+        centre,
+        state[:, StateIndex.HEADING],
+        safe_behind,
+        goes[:, None],
+        standing,
+        surroundings,
+        occupancy,
+        road,
+        vehicle,
+        assumptions,
+        memory,
     )
     return Duties(
-        follows,
-        trails,
-        comes_in,
-        yields,
-        may_change,
-        goes_along,
-        clear,
-        close,
-        keeps,
-        past,
-        in_line,
-        before,
+        follows, trails, comes_in, yields, may_change, goes_along, clear, close, past, standing
     )
 
 
@@ -286,38 +203,61 @@ def _safe_behind(
     )
 
 
-def _clear_behind(
+def _find_behind(
     centre: Float64[np.ndarray, "batch 2"],
     heading: Float64[np.ndarray, " batch"],
     safe_behind: Float64[np.ndarray, "batch agent"],
+    goes: Bool[np.ndarray, "batch 1 route"],
+    standing: Standing,
     surroundings: Surroundings,
     occupancy: Occupancy,
     road: Road,
     vehicle: Vehicle,
     assumptions: Assumptions,
     memory: Memory | None,
-) -> tuple[
-    Bool[np.ndarray, "batch agent"],
-    Bool[np.ndarray, "batch agent"],
-    Bool[np.ndarray, "batch agent"],
-]:
-    """Tell who is far enough behind ego in the plane, who trails it, and who is in line with it."""
+) -> tuple[Bool[np.ndarray, "batch agent"], Bool[np.ndarray, "batch agent"]]:
+    """Tell who is far enough behind ego in the plane and who trails it; enter how they stand to it.
+
+    Args:
+        centre: Middle of ego's box [m].
+        heading: Of ego [rad].
+        safe_behind: The gap that each has to keep behind ego [m].
+        goes: Which routes ego goes along.
+        standing: How they stand to it across the routes, and where to enter the rest.
+        surroundings: What is seen.
+        occupancy: Where the others are.
+        road: The routes.
+        vehicle: Ego's size.
+        assumptions: What is the same direction.
+        memory: What was so until now.
+    """
     away = occupancy.centre - centre[:, None]
     cosine, sine = np.cos(heading)[:, None], np.sin(heading)[:, None]
     behind = -(away[..., 0] * cosine + away[..., 1] * sine) - vehicle.length / 2.0
     behind -= occupancy.radius + assumptions.tube.longitudinal
     aside = np.abs(away[..., 1] * cosine - away[..., 0] * sine)
-    in_lane = aside <= (vehicle.width + np.where(occupancy.valid, surroundings.width, 0.0)) / 2.0
+    reach = (vehicle.width + np.where(occupancy.valid, surroundings.width, 0.0)) / 2.0
+    in_lane = aside <= reach
+    error, tube = assumptions.perception, assumptions.tube
+    wide = vehicle.width / 2.0 + occupancy.radius + tube.lateral + vehicle.length * tube.heading
+    # It may be in ego's way where it is so across any route; it surely is where it is across all.
+    may_overlap = (aside <= wide) | (standing.may_overlap[..., :-1] & goes).any(axis=-1)
+    inexact = 2.0 * (error.position + assumptions.rounding) + error.size
+    overlaps = (aside <= reach - inexact) & (standing.overlaps[..., :-1] | ~goes).all(axis=-1)
     turn = np.where(occupancy.valid, surroundings.heading, 0.0) - heading[:, None]
     along = np.cos(turn) > np.cos(NARROW * assumptions.aligned)
-    near = along & (behind >= 0.0) & (behind < safe_behind) & in_lane
+    clear = along & (behind >= safe_behind)
+    near = along & (behind >= 0.0) & ~clear & may_overlap & standing.counts[..., -1]
+    is_fair = near
     if memory is not None and near.any():
         straight = memory.is_straight(heading)
         straight &= _keeps_beside_routes(
             centre, heading, near.any(axis=1), road, assumptions, memory
         )
-        near &= memory.clear_behind | (straight[:, None] & ~memory.before)
-    return along & (behind >= safe_behind), near, in_lane & occupancy.valid
+        is_fair = near & came_fairly(straight[:, None], memory, -1)
+    standing.may_overlap[..., -1], standing.overlaps[..., -1] = may_overlap, overlaps
+    standing.is_fair[..., -1] = (is_fair | clear) & may_overlap
+    return clear, is_fair & in_lane
 
 
 def _keeps_beside_routes(

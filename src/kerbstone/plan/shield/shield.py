@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64, Integer
 
 from kerbstone.errors import InputError, UsageError
 from kerbstone.plan.shield.assumptions import Assumptions
-from kerbstone.plan.shield.duties import Memory, assign_duties
+from kerbstone.plan.shield.duties import assign_duties
 from kerbstone.plan.shield.failsafe import (
     BRAKE,
     DEFAULT_CANDIDATES,
@@ -20,6 +20,7 @@ from kerbstone.plan.shield.failsafe import (
     choose_route,
 )
 from kerbstone.plan.shield.manoeuvre import Manoeuvre, place_body
+from kerbstone.plan.shield.memory import Memory, forget
 from kerbstone.plan.shield.motion import advance
 from kerbstone.plan.shield.occupancy import predict
 from kerbstone.plan.shield.road import Road
@@ -93,7 +94,7 @@ class Shield:
         self._stored: Manoeuvre | None = None
         self._age = np.zeros(0, dtype=np.int64)
         self._route = np.zeros(0, dtype=np.int64)
-        self.memory = _forget(np.zeros((0, 1, 2)), (0, 0), len(road.routes), 0.0)
+        self.memory = Memory(forget((0, 0, len(road.routes) + 1)), np.zeros((0, 1, 2)), 0.0)
         """Who follows ego."""
         self.ready = np.zeros(0, dtype=bool)
         """Which episodes stand on a verified fail-safe."""
@@ -139,12 +140,8 @@ class Shield:
         self._age = np.zeros(len(state), dtype=np.int64)
         assumptions, track = self.assumptions, self._middle(state)[:, None]
         past = round(assumptions.ego.response / assumptions.control_step) + 1
-        self.memory = _forget(
-            np.repeat(track, past, axis=1),
-            surroundings.valid.shape,
-            len(self.road.routes),
-            assumptions.swaying,
-        )
+        nobody = forget((*surroundings.valid.shape, len(self.road.routes) + 1))
+        self.memory = Memory(nobody, np.repeat(track, past, axis=1), assumptions.swaying)
         empty = np.zeros((len(state), 0, 2))
         self._stored = Manoeuvre(state[:, None].copy(), empty, self.assumptions.control_step)
         verdict, found = self._search(state, None, surroundings)
@@ -217,11 +214,12 @@ class Shield:
 
     def _remember(self, state: Float64[np.ndarray, "batch 6"], surroundings: Surroundings) -> None:
         """Note where ego is now."""
-        if surroundings.valid.shape != self.memory.clear_behind.shape:
+        expected = self.memory.standing.counts.shape[:2]
+        if surroundings.valid.shape != expected:
             raise InputError(
                 "shape",
                 "there are not as many road users as before",
-                why=f"{surroundings.valid.shape[1]} against {self.memory.clear_behind.shape[1]}",
+                why=f"{surroundings.valid.shape[1]} against {expected[1]}",
                 remedy="keep each road user's index, and mark with `valid` who exists",
             )
         track = self.memory.track
@@ -287,7 +285,7 @@ class Shield:
             assumptions=self.assumptions,
             memory=None if command is None else self.memory,
         )
-        self.memory.note(np.arange(count), occupancy.on_route, duties)
+        self.memory.note(duties.standing)
         found: list[tuple[Integer[np.ndarray, " _"], Manoeuvre]] = []
         number = np.arange(len(self.candidates))[:, None]
         coming = np.full(count, 0) if clear is None else np.where(clear, 0, -1)
@@ -367,18 +365,6 @@ class Shield:
             stored.control[rows, :own] = manoeuvre.control
             stored.control[rows, own:] = 0.0
             self._age[rows] = age
-
-
-def _forget(
-    track: Float64[np.ndarray, "batch past 2"],
-    shape: tuple[int, ...],
-    routes: int,
-    swaying: float,
-) -> Memory:
-    """Return a memory of nobody."""
-    on_route, follows, in_line = (np.zeros((*shape, routes), dtype=bool) for _ in range(3))
-    clear_behind, before = (np.zeros(shape, dtype=bool) for _ in range(2))
-    return Memory(on_route, follows, in_line, clear_behind, before, track, swaying)
 
 
 def _at_rest(state: Float64[np.ndarray, "batch 6"]) -> Float64[np.ndarray, "batch 6"]:

@@ -53,7 +53,7 @@ def test_ego_does_not_make_a_follower_by_swerving_before_it(unchecked):
         state = advance(state, decision.control, 0.1, VEHICLE)
         in_lane = state[0, 1] + 4.0 * np.sin(state[0, 2]) + 0.95 > 3.5 - 0.95
         # Where ego comes into the lane it does so only to stand there before the other comes.
-        assert not shield.memory.follows.any() or not in_lane
+        assert not shield.memory.standing.is_fair.any() or not in_lane
 
 
 def test_one_that_comes_in_behind_ego_is_a_follower(unchecked):
@@ -71,7 +71,7 @@ def test_one_that_comes_in_behind_ego_is_a_follower(unchecked):
         decision = shield.step(state, np.zeros((1, 2)), view(k * 0.1))
         state = advance(state, decision.control, 0.1, VEHICLE)
         intervened.append(decision.intervened[0])
-    assert shield.memory.follows.any()
+    assert shield.memory.standing.is_fair.any()
     assert not intervened[-1]
 
 
@@ -93,7 +93,7 @@ def test_a_cyclist_that_comes_in_while_ego_moves_across_its_lane_is_no_follower(
     for k in range(30):
         # The shield is asked, and ego drives straight on all the same.
         shield.step(state, np.zeros((1, 2)), view(k * 0.1))
-        followed.append(shield.memory.clear_behind.any())
+        followed.append(shield.memory.standing.is_fair[..., -1].any())
         state = advance(state, np.zeros((1, 2)), 0.1, VEHICLE)
     assert any(followed) == comes_in
 
@@ -116,7 +116,30 @@ def test_who_changes_lanes_behind_ego_brings_what_it_was_there(unchecked, moves_
             shield.step(state, np.zeros((1, 2)), view)
         else:
             shield.start(state, view)
-        followed.append(shield.memory.follows.any(axis=(0, 1)))
+        followed.append(shield.memory.standing.is_fair.any(axis=(0, 1)))
     assert predict(view, shield.road, SHARP).on_route[0, 0].tolist() == [True, False]
     assert np.any(followed) == follows
     assert followed[-1][0] == follows
+
+
+@pytest.mark.parametrize("kind", [Kind.CAR, Kind.CYCLIST])
+@pytest.mark.parametrize("moves_aside", [False, True])
+def test_until_one_is_surely_in_line_ego_must_not_move_towards_it(unchecked, kind, moves_aside):
+    # It drifts slowly into line from the left, behind ego. When that is cannot be seen exactly.
+    shield = Shield(straight_road(2))
+    times = np.arange(90) * 0.1
+    other_y = np.maximum(2.8 - 0.25 * times, 0.9)
+    # Where it may just be in line ego comes towards it, and stays there.
+    begins = times[np.argmax(other_y < 2.1)]
+    ego_y = 0.3 * np.clip((times - begins) / 0.5, 0.0, 1.0) * moves_aside
+    for k, time in enumerate(times):
+        state = states([5.0])
+        state[0, :2] += [5.0 * time, ego_y[k]]
+        view = seen([[[-6.0 + 5.0 * time, other_y[k]]]], 0.0, 5.0, kind=kind, size=(2.5, 1.9))
+        if k:
+            shield.step(state, np.zeros((1, 2)), view)
+        else:
+            shield.start(state, view)
+    standing = shield.memory.standing
+    assert standing.overlaps.any()
+    assert standing.is_fair.any() != moves_aside
