@@ -204,6 +204,11 @@ class Assumptions:
         }
         object.__setattr__(self, "_tables", tables)
 
+    @property
+    def remembered(self) -> int:
+        """How many of the last states cover ego's response before anything since the last one."""
+        return math.ceil(self.ego.response / self.control_step - 1e-9) + 2
+
     def of_kind(self, kind: Kind) -> Behaviour:
         """Return what road users of a kind may do."""
         return self.behaviours.get(kind, self.default)

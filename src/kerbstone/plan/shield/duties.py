@@ -45,8 +45,8 @@ class Duties:
             leave its lane, too.
         clear_behind: As `follows`, in the plane, for those that no lane bounds.
         close_behind: As `trails`, for the same.
-        past: Where ego's middle was across each route during the response time before [m]; NaN
-            where that is not known, or nobody is near behind.
+        past: Where ego's middle was across each route during the response time before the last
+            step, and since [m]; NaN where that is not known, or nobody is near behind.
         standing: How it stands to ego; no duty, but what has to be remembered.
     """
 
@@ -98,8 +98,7 @@ def assign_duties(
     loose = occupancy.is_loose & occupancy.valid
     standing = forget((*shape[:2], shape[2] + 1))
     standing.counts[...] = np.concatenate([occupancy.on_route, loose[..., None]], axis=-1)
-    length = round(assumptions.ego.response / assumptions.control_step) + 1
-    past = np.full((len(state), length, len(road.routes)), np.nan)
+    past = np.full((len(state), assumptions.remembered, len(road.routes)), np.nan)
     gives_way = np.False_ if surroundings.yields is None else surroundings.yields
     centre, direction, half = place_body(state, vehicle)
     tube, error, kind = assumptions.tube, assumptions.perception, surroundings.kind

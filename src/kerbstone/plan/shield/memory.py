@@ -65,7 +65,7 @@ class Memory:
 
     Args:
         standing: How the others stood to ego one step ago.
-        track: Middles of ego's box during the response time before, and now [m].
+        track: Middles of ego's box during the response time before the last step, and since [m].
         swaying: How far ego may be off a straight course that does not count as moving aside [m].
     """
 

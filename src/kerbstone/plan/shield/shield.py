@@ -139,7 +139,7 @@ class Shield:
         self._route = choose_route(state, self.road, aligned=aligned) if route is None else route
         self._age = np.zeros(len(state), dtype=np.int64)
         assumptions, track = self.assumptions, self._middle(state)[:, None]
-        past = round(assumptions.ego.response / assumptions.control_step) + 1
+        past = assumptions.remembered
         nobody = forget((*surroundings.valid.shape, len(self.road.routes) + 1))
         self.memory = Memory(nobody, np.repeat(track, past, axis=1), assumptions.swaying)
         empty = np.zeros((len(state), 0, 2))
