@@ -3,7 +3,8 @@
 Told from the truth, not from what ego sees, and from rails, not from the shield's paths. Whoever is
 bound keeps to its lane as RSS has it: it may accelerate aside a little for its response, then takes
 its lateral speed back. Its whole body keeps its band meanwhile, its ends too when it turns. Whoever
-presses from behind brakes after its response.
+presses from behind brakes after its response; so does one that came over at a safe gap, which ego
+then shortened by braking, even before it is in line.
 
 References:
     Shalev-Shwartz, Shammah and Shashua, "On a formal model of safe and scalable self-driving
@@ -28,6 +29,8 @@ _SHARE = 0.9
 """Lateral accelerations use so much of what is permitted: they are told at the ends of a step."""
 _STRAIGHTENS = 1.25
 """Lateral speed is taken back by so much more than is owed, for the same reason."""
+_INSTANT = 1e-6
+"""Sums of steps are off by less [s]."""
 
 
 @dataclass(eq=False)
@@ -74,7 +77,9 @@ class Discipline:
             renewed: Where ego's fail-safe was verified anew at the start of this step. Who is bound
                 stays so while an older one is driven, even if that brings ego into its lane.
         """
-        bound, presses, overlaps = _find_duties(ego, crowd, self.assumptions, self.vehicle)
+        bound, presses, comes, overlaps = _find_duties(ego, crowd, self.assumptions, self.vehicle)
+        # Without a band: it was free to leave its lane when it began to come over.
+        presses |= comes & bound & np.isinf(self.band[..., 0])
         self.overlaps = np.where(renewed[:, None], overlaps, self.overlaps)
         bound &= ~self.overlaps
         fresh = renewed[:, None] | np.isnan(self.band[..., 0])
@@ -83,11 +88,11 @@ class Discipline:
         response = self.assumptions.look_up("response", crowd.kind)
         mild = self.assumptions.look_up("mild_braking", crowd.kind)
         # Duties are noticed at the ends of steps, so at most one step late.
-        brakes = presses & (self.pressed_for + duration >= response)
+        brakes = presses & (self.pressed_for + duration >= response - _INSTANT)
         push = np.where(brakes, np.minimum(wish.push, -mild), wish.push)
         hardest = self.assumptions.look_up("braking", crowd.kind)
         push = np.clip(push, -hardest, self.assumptions.look_up("acceleration", crowd.kind))
-        straightens = bound & (self.bound_for + duration >= response)
+        straightens = bound & (self.bound_for + duration >= response - _INSTANT)
         push, veer = self._keep_lane(crowd, push, wish.veer, bound, straightens, duration)
         pull = self._keep_behind(ego, crowd, wish.pull)
         self.bound_for = np.where(bound, self.bound_for + duration, 0.0)
@@ -233,8 +238,12 @@ def _find_duties(
     Bool[np.ndarray, "episode agent"],
     Bool[np.ndarray, "episode agent"],
     Bool[np.ndarray, "episode agent"],
+    Bool[np.ndarray, "episode agent"],
 ]:
-    """Tell who keeps too short a gap to leave its lane, who presses, who is ahead in its way."""
+    """Tell whose gap is too short to leave its lane, or to be behind ego, or to come in behind it.
+
+    And last who is ahead in ego's way.
+    """
     along, left, turn = _locate_ego(ego, crowd.rail, vehicle)
     skew = np.abs(crowd.skew)
     reach = np.stack(
@@ -245,9 +254,8 @@ def _find_duties(
         axis=-1,
     )
     same_way = (np.abs(turn) < assumptions.aligned) & (skew < assumptions.aligned)
-    beside = (left[..., 0] > crowd.left + reach[..., 1]) | (
-        left[..., 1] < crowd.left - reach[..., 1]
-    )
+    is_right = left[..., 0] > crowd.left + reach[..., 1]
+    beside = is_right | (left[..., 1] < crowd.left - reach[..., 1])
     ahead = crowd.along - reach[..., 0] - along[..., 1]
     behind = along[..., 0] - (crowd.along + reach[..., 0])
     own = ego[:, [StateIndex.SPEED]]
@@ -264,8 +272,9 @@ def _find_duties(
     overlaps = ~beside & (ahead >= 0.0)
     may_change |= ~beside & (behind >= 0.0)
     # Whoever has come too near goes on braking until it is past, beside or far enough behind.
-    presses = same_way & (ahead < 0.0) & ~beside & (behind < safe_behind)
-    return crowd.on_rail & ~may_change, crowd.on_rail & presses, overlaps
+    is_short = crowd.on_rail & same_way & (ahead < 0.0) & (behind < safe_behind)
+    comes = beside & (np.where(is_right, crowd.skew, -crowd.skew) > 0.0)
+    return crowd.on_rail & ~may_change, is_short & ~beside, is_short & comes, overlaps
 
 
 def _find_safe_behind(

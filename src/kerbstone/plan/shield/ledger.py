@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Integer
 
 from kerbstone.errors import UsageError
 from kerbstone.plan.shield.duties import assign_duties
@@ -215,8 +215,8 @@ class Ledger:
         inside, kept = _inside(
             self._occupancy, here, middles, heading, elapsed, self._free, self._released
         )
-        # Whoever leaves its band while ego can still brake for it, by RSS, may do so.
-        safe = self._gap_is_safe(state, here)
+        # Whoever leaves its band at a gap that is safe by RSS, ahead or behind, may do so.
+        safe = self._gap_is_safe(state, now.kind, here)
         self._released |= ~kept & safe
         gone = both & ~(inside & (kept | self._released))
         before, step = self._seen, shield.assumptions.control_step
@@ -230,9 +230,12 @@ class Ledger:
         self._note(Assumption.OTHERS, np.asarray((gone | lasting & wild & fast).any(axis=1)))
 
     def _gap_is_safe(
-        self, state: Float64[np.ndarray, "batch 6"], here: Occupancy
+        self,
+        state: Float64[np.ndarray, "batch 6"],
+        kind: Integer[np.ndarray, "batch agent"],
+        here: Occupancy,
     ) -> Bool[np.ndarray, "batch agent"]:
-        """Tell who is ahead of ego at a gap that RSS asks of one that cuts in."""
+        """Tell who is ahead of ego, or behind, at a gap that RSS asks of one that comes in."""
         shield, ego = self._shield, self._shield.assumptions.ego
         heading = state[:, StateIndex.HEADING]
         direction = np.stack([np.cos(heading), np.sin(heading)], axis=-1)
@@ -247,7 +250,16 @@ class Ledger:
             mild_braking=ego.braking,
             braking=here.braking,
         )
-        return ahead >= needed
+        behind = -(away * direction[:, None]).sum(axis=-1) - shield.vehicle.length - here.radius
+        asked = longitudinal_distance(
+            here.speed[..., 1],
+            np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None],
+            response=shield.assumptions.look_up("response", kind),
+            acceleration=here.acceleration,
+            mild_braking=shield.assumptions.look_up("mild_braking", kind),
+            braking=ego.hardest,
+        )
+        return (ahead >= needed) | (behind >= asked)
 
     def _is_surprised(self, now: Surroundings) -> Bool[np.ndarray, " batch"]:
         """Tell where someone appears who was not seen before, though no blind place is near."""

@@ -108,3 +108,31 @@ def test_the_ends_of_a_long_one_that_turns_stay_in_its_band(push, speed, skew):
 def _way(speed):
     faster = speed + 0.2
     return (speed + faster) / 2.0 + max(faster, 0.0) ** 2 / (2 * 0.8)
+
+
+@pytest.mark.parametrize(
+    ("gap", "wait", "veer", "speed"),
+    [(0.0, 3, -0.6, 5.0), (2.0, 0, -1.0, 5.0), (5.0, 0, -0.4, 5.0), (6.0, 3, -0.2, 5.0)],
+)
+def test_one_that_came_over_at_a_safe_gap_answers_for_it_when_ego_brakes(gap, wait, veer, speed):
+    # Ego is faster, so a short gap is safe; soon it brakes as hard as it may.
+    ego = np.zeros((1, 6))
+    ego[0, StateIndex.SPEED] = 16.0
+    crowd = _one(-CAR.rear_overhang - 2.0 - gap, 3.5, speed)
+    discipline, permits = begin_discipline(crowd, ASSUMED, CAR), look_up_permits(crowd, ASSUMED)
+    came_in = False
+    for number in range(60):
+        renewed = np.full(1, number == 0)
+        asked = discipline.restrain(ego, crowd, _wish(3.5, veer), STEP, renewed=renewed)
+        crowd = move_crowd(crowd, cut_wish(crowd, asked, permits, STEP), STEP, 10).after
+        before = ego[0, StateIndex.SPEED]
+        after = max(before - (number >= wait) * ASSUMED.ego.hardest * STEP, 0.0)
+        ego[0, StateIndex.X] += (before + after) / 2.0 * STEP
+        ego[0, StateIndex.SPEED] = after
+        overlaps = abs(crowd.left[0, 0]) < (CAR.width + 1.8) / 2.0
+        # It may also pass ego before it comes over.
+        is_behind = crowd.along[0, 0] < ego[0, StateIndex.X]
+        came_in |= overlaps & is_behind
+        front, rear = crowd.along[0, 0] + 2.0, ego[0, StateIndex.X] - CAR.rear_overhang
+        assert not (overlaps and is_behind and front > rear)
+    assert came_in
