@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -9,6 +10,8 @@ from commands import run, run_json
 from kerbstone.formats import ingest
 from kerbstone.label import Provenance, read_labels, read_profile
 from kerbstone.store import Store
+from kerbstone.world import ModelConfig, build_model
+from kerbstone.world.training.model_file import write_model
 from small.detected_road import (
     CARS,
     HIDDEN,
@@ -114,6 +117,52 @@ def test_a_log_that_fails_leaves_the_others_labelled(seen, tmp_path):
     result = run("label", seen, ragged, "--out", tmp_path / "labels", "--skip-bad", code=3)
     assert "starship" in result.output
     assert len(Store.open(str(tmp_path / "labels")).scenes(["id"])) == 2
+
+
+def write_untrained(folder, seed=0, objective="masked"):
+    """Write a model that has learned nothing."""
+    config = ModelConfig(width=8, heads=2, layers=1, modes=2)
+    model = build_model(config, key=jax.random.key(seed))
+    folder.mkdir(exist_ok=True)
+    write_model(folder / "model.kst", model, config=config, objective=objective, told={})
+    return folder
+
+
+def test_label_asks_a_model_about_gaps_and_does_it_again_for_another_one(seen, tmp_path):
+    out, model = tmp_path / "labels", write_untrained(tmp_path / "model")
+    plain = run_json("label", seen, "--out", out)
+    assert plain["infilling"] is None
+    page = tmp_path / "page.html"
+    told = run_json("label", seen, "--out", out, "--model", model, "--html", page)
+    assert told["known"] == 0
+    gaps = sum(row["gaps"] for row in told["infilling"])
+    assert gaps >= 2
+    assert {row["group"] for row in told["infilling"]} == {"wheeled"}
+    assert all(row["held_out"] and row["smoother"] for row in told["infilling"])
+    made = told["cells_interpolated"] + told["cells_infilled"]
+    assert made == plain["cells_interpolated"]
+    stored = [read_labels(Store.open(str(out)), name) for name in ("a", "b")]
+    infilled = sum((each.provenance == Provenance.INFILLED).sum() for each in stored)
+    assert infilled == told["cells_infilled"]
+    assert "Gaps that the scene model filled" in page.read_text(encoding="utf-8")
+    assert stored[0].scene.source.extra["labels"]["model"]
+    assert run_json("label", seen, "--out", out, "--model", model)["known"] == 2
+    write_untrained(model, seed=1)
+    result = run("label", seen, "--out", out, "--model", model)
+    assert "0 in" in result.stdout
+    assert "smoother nats" in result.stdout
+
+
+def test_label_says_which_models_cannot_fill_gaps(seen, tmp_path):
+    out = tmp_path / "labels"
+    missing = run("label", seen, "--out", out, "--model", tmp_path / "nowhere", code=3)
+    assert "there is no such model" in missing.output
+    other = write_untrained(tmp_path / "next", objective="next")
+    assert "cannot fill gaps" in run("label", seen, "--out", out, "--model", other, code=3).output
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "model.kst").write_bytes(b"no model")
+    run("label", seen, "--out", out, "--model", tmp_path / "bad", code=3)
+    assert not out.exists()
 
 
 def test_calibrate_learns_a_profile_that_label_takes(seen, tmp_path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kerbstone.formats.detections import DetectionSource
-    from kerbstone.label import LabelReport
+    from kerbstone.label import Infilling, LabelReport
 
 _FORMATS = ("kitti", "nuscenes", "av2", "table")
 PathsArgument = Annotated[
@@ -63,6 +63,10 @@ def label(
         str, typer.Option("--out", "-o", help="Store that gets the finished tracks.")
     ] = "labels",
     profile: ProfileOption = "auto",
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Fill gaps by this scene model of `pretrain`, where it does so better."),
+    ] = None,
     keep: Annotated[
         float | None,
         typer.Option(help="Leave out labels of a lower confidence.", min=0.0, max=1.0),
@@ -114,6 +118,7 @@ def label(
             profile=profile,
             config=settings,
             output=output,
+            model=model,
             workers=processes,
             skip_bad=skip_bad,
             on_start=progress.start,
@@ -230,6 +235,7 @@ def _print_sources(sources: Sequence[DetectionSource], *, as_json: bool) -> None
 
 
 def _print_report(report: LabelReport, out: str, files: Path | None, *, as_json: bool) -> None:
+    infilling = report.infilling()
     if as_json:
         failed = [{"log": log.name, **log.error.to_dict()} for log in report.failed if log.error]
         print_json(
@@ -237,12 +243,15 @@ def _print_report(report: LabelReport, out: str, files: Path | None, *, as_json:
                 **report.metrics,
                 "profile": report.profile,
                 "confidence": report.histogram(),
+                "infilling": infilling and [row.to_dict() for row in infilling.counts],
                 "run": report.run,
                 "failed_logs": failed,
             }
         )
     else:
         _print_counts(report, out, files)
+        if infilling is not None:
+            _print_infilling(infilling)
     for log in report.failed:
         if log.error is not None:
             print_error(log.error, as_json=as_json)
@@ -261,6 +270,7 @@ def _print_counts(report: LabelReport, out: str, files: Path | None) -> None:
                 {"what": "", "count": counts["extended"], "of": "extended"},
                 {"what": "labels", "count": counts["cells_detected"], "of": "detected"},
                 {"what": "", "count": counts["cells_interpolated"], "of": "between detections"},
+                {"what": "", "count": counts["cells_infilled"], "of": "between, by the model"},
                 {"what": "", "count": counts["cells_extrapolated"], "of": "beyond detections"},
                 {"what": "rows", "count": counts["rejected"], "of": "left out, no boxes"},
             ],
@@ -289,3 +299,31 @@ def _print_counts(report: LabelReport, out: str, files: Path | None) -> None:
     )
     if report.files:
         print_note(f"files  {files}")
+
+
+def _print_infilling(infilling: Infilling) -> None:
+    if not infilling.counts:
+        print_text("no gaps for the scene model to fill")
+        return
+    print_table(
+        [
+            {
+                "gaps": f"{row.group}, up to {row.longest:g} s",
+                "count": row.gaps,
+                "infilled": row.infilled,
+                "held_out": row.held_out,
+                "smoother": f"{row.smoother:.2f}" if row.held_out else "",
+                "model": f"{row.model:.2f}" if row.held_out else "",
+            }
+            for row in infilling.counts
+        ],
+        {
+            "gaps": "gaps",
+            "count": "count",
+            "infilled": "by the model",
+            "held_out": "held out",
+            "smoother": "smoother nats",
+            "model": "model nats",
+        },
+        right=("count", "infilled", "held_out", "smoother", "model"),
+    )

@@ -31,6 +31,7 @@ _HOW_TO_COMPARE = (
 )
 _WORDS = {
     Provenance.INTERPOLATED: ("joined", "filled in over {:.1f} s"),
+    Provenance.INFILLED: ("joined", "filled in by the scene model over {:.1f} s"),
     Provenance.EXTRAPOLATED: ("extended", "goes on for {:.1f} s without a detection"),
 }
 
@@ -87,7 +88,7 @@ def label_page(report: LabelReport, sources: Sequence[DetectionSource], store: s
             ("joined to others", format_count(counts["joined"])),
             ("split off", format_count(counts["split"])),
             ("labels detected", format_count(counts["cells_detected"])),
-            ("filled in", format_count(counts["cells_interpolated"])),
+            ("filled in", format_count(counts["cells_interpolated"] + counts["cells_infilled"])),
             ("extended", format_count(counts["cells_extrapolated"])),
             ("surer than 0.9", f"{100 * sure:.0f} %"),
         ],
@@ -101,6 +102,7 @@ def label_page(report: LabelReport, sources: Sequence[DetectionSource], store: s
                 if count
             )
             + ".",
+            *_tell_gaps(report),
             *say_simulated(scenes),
         ],
         events=events,
@@ -108,6 +110,25 @@ def label_page(report: LabelReport, sources: Sequence[DetectionSource], store: s
         listed_as="Joined and extended",
         offsets=offsets,
     )
+
+
+def _tell_gaps(report: LabelReport) -> list[str]:
+    """Say who filled the gaps, and how likely what was hidden is by either."""
+    infilling = report.infilling()
+    if infilling is None:
+        return []
+    told = [
+        f"{row.group}, up to {row.longest:g} s: {row.infilled} of {row.gaps}"
+        + (
+            f" ({row.model:.2f} against {row.smoother:.2f} nats on {row.held_out} held-out stretches)"
+            if row.held_out
+            else ""
+        )
+        for row in infilling.counts
+    ]
+    counts = "; ".join(told) or "there are none"
+    why = "where it gives hidden detections a higher likelihood than the smoother"
+    return [f"Gaps that the scene model filled, {why}: {counts}."]
 
 
 def _choose(
@@ -119,7 +140,7 @@ def _choose(
     for scene, log in zip(table["id"].to_pylist(), table["log_key"].to_pylist(), strict=True):
         scene_of.setdefault(log, scene)
     filled = {
-        log.name: log.cells.get("interpolated", 0) + log.cells.get("extrapolated", 0)
+        log.name: sum(log.cells.get(each.name.lower(), 0) for each in _WORDS)
         for log in report.logs
         if log.error is None and log.name in scene_of
     }

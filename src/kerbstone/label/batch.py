@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,12 @@ from kerbstone.label.behaviours import (
 from kerbstone.label.labelling import LabelConfig, label_detections
 from kerbstone.label.labels import Labels, Provenance
 from kerbstone.label.profiles import profile_bytes, profile_for, read_profile
+from kerbstone.label.report import BINS, LabelReport, LogLabels
 from kerbstone.label.results import write_results
 from kerbstone.label.stored import CELLS, cell_table, is_current
 from kerbstone.scene import Scene
 from kerbstone.store import Store, parallel_map
+from kerbstone.world.model_version import version_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,107 +40,6 @@ if TYPE_CHECKING:
 
 _STRETCH = 6000
 """A scene of labels has so many steps at most; a longer log becomes several."""
-BINS = 10
-"""Bins of the histogram of confidences, from 0 to 1."""
-
-
-@dataclass(frozen=True)
-class LogLabels:
-    """What became of one log.
-
-    Args:
-        name: Name of the log.
-        steps: Its time steps.
-        detections: Detections that were used.
-        rejected: Rows that were none: NaN, no size, repeated or out of time.
-        tracks: Finished tracks.
-        online: Tracks that the online pass had made of their detections.
-        joined: How many more tracks of the online pass than finished ones these are made of.
-        split: How many more finished tracks than online ones those have become.
-        extended: Tracks that go on beyond their first or last detection.
-        cells: Labels by where they come from.
-        histogram: Labels by confidence, in `BINS` equal bins.
-        behaviours: Named scenarios that hold, and how often.
-        seconds: Time spent on it [s].
-        is_known: Whether the store held these very labels already.
-        error: Why it could not be labelled.
-    """
-
-    name: str
-    steps: int = 0
-    detections: int = 0
-    rejected: int = 0
-    tracks: int = 0
-    online: int = 0
-    joined: int = 0
-    split: int = 0
-    extended: int = 0
-    cells: dict[str, int] = field(default_factory=dict)
-    histogram: tuple[int, ...] = (0,) * BINS
-    behaviours: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    is_known: bool = False
-    error: KerbstoneError | None = None
-
-
-@dataclass(frozen=True)
-class LabelReport:
-    """What a labelling did.
-
-    Args:
-        logs: One result per log.
-        profile: Name of the profile by which each was labelled.
-        seconds: Wall time [s].
-        run: Id of the run in the store's `runs` table.
-        files: Result files that were written.
-    """
-
-    logs: tuple[LogLabels, ...]
-    profile: str
-    seconds: float
-    run: str = ""
-    files: tuple[Path, ...] = ()
-
-    @property
-    def failed(self) -> tuple[LogLabels, ...]:
-        """Logs that could not be labelled."""
-        return tuple(log for log in self.logs if log.error is not None)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The counts, as they are kept with the run and printed by `--json`."""
-        names = (
-            "steps",
-            "detections",
-            "rejected",
-            "tracks",
-            "online",
-            "joined",
-            "split",
-            "extended",
-        )
-        counts: dict[str, float] = {
-            name: sum(getattr(log, name) for log in self.logs) for name in names
-        }
-        counts |= {
-            f"cells_{each.name.lower()}": sum(
-                log.cells.get(each.name.lower(), 0) for log in self.logs
-            )
-            for each in (Provenance.DETECTED, Provenance.INTERPOLATED, Provenance.EXTRAPOLATED)
-        }
-        work = sum(log.seconds for log in self.logs)
-        return {
-            "logs": len(self.logs),
-            "known": sum(log.is_known for log in self.logs),
-            "failed": len(self.failed),
-            **counts,
-            "seconds": round(self.seconds, 3),
-            "frames_per_s": round(counts["steps"] / work, 1) if work else 0.0,
-        }
-
-    def histogram(self) -> list[int]:
-        """Return the number of labels by confidence, in `BINS` equal bins."""
-        return np.sum([log.histogram for log in self.logs] or [(0,) * BINS], axis=0).tolist()
 
 
 @dataclass(frozen=True)
@@ -163,6 +64,7 @@ def label(
     profile: str | Path = "auto",
     config: LabelConfig | None = None,
     output: Output | None = None,
+    model: str | Path | None = None,
     workers: int | str = 1,
     skip_bad: bool = False,
     on_start: Callable[[int], object] = lambda _: None,
@@ -171,9 +73,10 @@ def label(
     """Label logs and write their finished tracks into a store, which is made if it is not there.
 
     Every log is committed on its own: a run that was stopped goes on where it was, and a log whose
-    detections, profile and configuration are unchanged is passed over. The store holds a scene for
-    each log (several for one of more than ten minutes at 10 Hz), whose agents are the labels, and
-    beside it the table `label_cells`: how sure each cell is, how exact, and where it comes from.
+    detections, profile, configuration and scene model are unchanged is passed over. The store holds
+    a scene for each log (several for one of more than ten minutes at 10 Hz), whose agents are the
+    labels, and beside it the table `label_cells`: how sure each cell is, how exact, and where it
+    comes from.
 
     Args:
         sources: Detections, as `find_detections` or `stored_detections` finds them.
@@ -181,19 +84,22 @@ def label(
         profile: What is known of the detector: a name, a file, or "auto" for what fits the format.
         config: How labels are made.
         output: What else is written.
+        model: Folder of a scene model that `pretrain` made; gaps are filled by it where it does so
+            better than the smoother (`infill`).
         workers: Processes that label logs at the same time, or "ray".
         skip_bad: Go on after a log that cannot be labelled; it is listed in the report.
         on_start: Called with the number of logs.
         on_result: Called with the result of each log as it is done.
 
     Raises:
-        InputError: There is nothing to label, the profile is malformed, the store holds other
-            scenes of the same names, or a log cannot be labelled and `skip_bad` is not set. What
-            was labelled before stays.
+        InputError: There is nothing to label, the profile is malformed, there is no such model or it
+            cannot fill gaps, the store holds other scenes of the same names, or a log cannot be
+            labelled and `skip_bad` is not set. What was labelled before stays.
     """
     started = time.monotonic()
     config, output = config or LabelConfig(), output or Output()
     chosen = _check(sources, store, profile, output)
+    filler = None if model is None else _check_model(model)
     on_start(len(sources))
     target = Store.create(str(store))
     results: list[LogLabels] = []
@@ -214,13 +120,14 @@ def label(
         "config": asdict(config),
         "format": output.format,
         "behaviours": list(output.behaviours),
+        "model": None if filler is None else asdict(filler),
     }
     places = [source.where for source in sources]
     with target.run(command="label", config=settings, inputs=places) as run:
         try:
             fresh: list[_Work] = []
             for source in sources:
-                job = _Work(source, target.uri, chosen, config, output, run.id)
+                job = _Work(source, target.uri, chosen, config, output, run.id, filler)
                 outcome = _plan(job, target)
                 if isinstance(outcome, _Work):
                     fresh.append(outcome)
@@ -267,6 +174,21 @@ def _check(
     return chosen
 
 
+def _check_model(path: str | Path) -> _Model:
+    """Return the model that fills gaps, after it was read once: before any log is labelled."""
+    from kerbstone.label.gap_windows import read_predictor
+
+    model = _Model(str(Path(path).resolve()), version_of(path))
+    read_predictor(model.path, model.version)
+    return model
+
+
+@dataclass(frozen=True)
+class _Model:
+    path: str
+    version: str
+
+
 @dataclass(frozen=True)
 class _Work:
     source: DetectionSource
@@ -275,6 +197,7 @@ class _Work:
     config: LabelConfig
     output: Output
     run: str
+    model: _Model | None = None
     mark: str = ""
 
 
@@ -298,6 +221,8 @@ def _mark(work: _Work) -> str:
     digest.update(profile_bytes(work.profile))
     said = [asdict(work.config), work.output.behaviours]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+    if work.model is not None:
+        digest.update(f"model\0{work.model.version}".encode())
     for state in file_states(work.source.files):
         digest.update(state)
     if work.source.store is not None:
@@ -316,10 +241,20 @@ def _label_log(work: _Work) -> LogLabels:
     started = time.monotonic()
     store = Store.open(work.store)
     log = read_detections(work.source)
+    profile = read_profile(work.profile)
     labels, found = label_detections(
-        log.detections, log.scene, read_profile(work.profile), work.config, names=log.labels
+        log.detections, log.scene, profile, work.config, names=log.labels
     )
-    result = _count(log, labels, found)
+    infilling = None
+    if work.model is not None:
+        from kerbstone.label.gap_windows import read_predictor
+        from kerbstone.label.infilling import infill
+
+        predictor = read_predictor(work.model.path, work.model.version)
+        labels, infilling = infill(
+            labels, log.detections, found.track, profile, predictor, work.config
+        )
+    result = replace(_count(log, labels, found), infilling=infilling)
     behaviours: list[dict[str, Any]] = []
     cells: list[pa.Table] = []
 
@@ -376,6 +311,8 @@ def _stretches(labels: Labels, work: _Work) -> Iterator[tuple[Scene, Labels]]:
         if steps > _STRETCH:
             name, log = f"{name}/{first // _STRETCH:03d}", f"{log}-{first // _STRETCH:03d}"
         said = {"profile": work.profile, "detections": work.source.where}
+        if work.model is not None:
+            said["model"] = work.model.version
         source = replace(
             scene.source,
             log=log,

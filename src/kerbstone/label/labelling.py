@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Shaped, UInt8
+from jaxtyping import Float64, Int64, Shaped, UInt8
 
 from kerbstone.errors import InputError
 from kerbstone.label.association import Association, associate
@@ -81,11 +81,34 @@ def label_detections(
             why=f"{clock.steps} steps of {clock.dt:g} s, the scene has {scene.clock.steps} of "
             f"{scene.clock.dt:g} s",
         )
+    found = associate(detections, profile, sensor=sensor_path(scene))
+    return label_tracks(detections, scene, found.track, profile, config, names=names), found
+
+
+def label_tracks(
+    detections: Detections,
+    scene: Scene,
+    track: Int64[np.ndarray, " row"],
+    profile: Profile,
+    config: LabelConfig | None = None,
+    *,
+    names: Shaped[np.ndarray, " row"] | None = None,
+) -> Labels:
+    """Return the labels of a log whose detections are known to belong together.
+
+    Args:
+        detections: What the detector saw.
+        scene: As in `label_detections`.
+        track: Track of each detection, numbered from 0 without holes; -1 for none. Where nothing is
+            left out, agents are numbered in the same way.
+        profile: As in `label_detections`.
+        config: As in `label_detections`.
+        names: As in `label_detections`.
+    """
     config = config or LabelConfig()
     sensor = sensor_path(scene)
-    found = associate(detections, profile, sensor=sensor)
     reach = config.reach_steps(detections.clock.dt)
-    tracks = refine(detections, found.track, profile, sensor=sensor, reach=reach)
+    tracks = refine(detections, track, profile, sensor=sensor, reach=reach)
     evidence = gather_evidence(tracks, detections, profile, sensor=sensor)
     kind = tracks.kind[tracks.chains.track]
     confidence = profile.confidence_of(kind, evidence)
@@ -108,7 +131,7 @@ def label_detections(
         row=source,
     )
     least = profile.table["keep"][kind] if config.keep is None else config.keep
-    return labels.select(confidence >= least), found
+    return labels.select(confidence >= least)
 
 
 def sensor_path(scene: Scene) -> Float64[np.ndarray, "time 2"] | None:

@@ -26,6 +26,8 @@ class Provenance(IntEnum):
     """A person drew or confirmed it."""
     GIVEN = 5
     """It was known beforehand, as the recording car is."""
+    INFILLED = 6
+    """Between two detections of its track, as a scene model fills it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -158,7 +158,7 @@ def is_current(fingerprint: str | None, mark: str, where: str) -> bool:
             "usage",
             "new labels would take the place of reviewed ones",
             where=where,
-            why="the detections, the profile or the configuration are others now",
+            why="the detections, the profile, the model or the configuration are others now",
             remedy="give another store with --out",
         )
     return made == mark

@@ -203,7 +203,8 @@ def _find_odd_sizes(labels: Labels) -> Bool[np.ndarray, " agent"]:
 
 def _find_long_gaps(labels: Labels) -> Bool[np.ndarray, " cell"]:
     """Tell which cells lie in a stretch that was not seen for long."""
-    unseen = np.isin(labels.provenance, (Provenance.INTERPOLATED, Provenance.EXTRAPOLATED))
+    made = (Provenance.INTERPOLATED, Provenance.INFILLED, Provenance.EXTRAPOLATED)
+    unseen = np.isin(labels.provenance, made)
     parted = (np.diff(labels.agent) != 0) | (np.diff(labels.step) != 1) | ~unseen[1:] | ~unseen[:-1]
     run = np.concatenate([[0], np.cumsum(parted)])
     length = np.bincount(run, unseen)[run] * labels.scene.clock.dt

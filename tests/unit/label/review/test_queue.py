@@ -137,12 +137,13 @@ def test_a_size_unlike_that_of_its_kind_is_asked_for():
     assert review_queue(make_labels(np.full((4, 10), 0.97), sizes=sizes[:4])) == []
 
 
-def test_a_long_gap_is_told_as_one():
+@pytest.mark.parametrize("filler", [Provenance.INTERPOLATED, Provenance.INFILLED])
+def test_a_long_gap_is_told_as_one(filler):
     table = np.full((1, 40), 0.97)
     table[0, 10:25] = 0.6
     labels = make_labels(table)
     provenance = labels.provenance.copy()
-    provenance[10:25] = Provenance.INTERPOLATED
+    provenance[10:25] = filler
     (item,) = review_queue(replace(labels, provenance=provenance))
     assert item.reason == "long gap"
 

@@ -1,0 +1,88 @@
+"""How well hidden detections were filled, by either way to fill: which of them is to be taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from kerbstone.label.gaps import BINS, GROUPS
+
+_FARTHEST = 5.0
+_SPREADS = (0.25, 16.0)
+"""Variances are scaled by no less and no more."""
+_ENOUGH = 20
+"""Of fewer stretches nothing follows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How likely detections that were hidden are by either way to fill their stretch.
+
+    Args:
+        group: Group of each detection, as an index of `GROUPS`.
+        bin: Bin of its stretch, as an index of `BINS`.
+        track: Its track.
+        stretch: Its stretch.
+        smoother: Log density of its place by the smoother [log 1/m²].
+        model: The same by the scene model.
+        error: Its squared distance from the model's likeliest path [m²].
+        believed: What the model says of that [m²].
+        noise: What the detector's noise adds to it [m²].
+    """
+
+    group: Int64[np.ndarray, " row"]
+    bin: Int64[np.ndarray, " row"]
+    track: Int64[np.ndarray, " row"]
+    stretch: Int64[np.ndarray, " row"]
+    smoother: Float64[np.ndarray, " row"]
+    model: Float64[np.ndarray, " row"]
+    error: Float64[np.ndarray, " row"]
+    believed: Float64[np.ndarray, " row"]
+    noise: Float64[np.ndarray, " row"]
+
+    def spread(self) -> Float64[np.ndarray, " group"]:
+        """Return how many times what the model believes of its error the true one is.
+
+        Detections farther off than five times what is expected are of something else.
+        """
+        found = np.ones(len(GROUPS))
+        expected = self.believed + self.noise
+        weight = 1 / expected**2
+        error = np.minimum(self.error, _FARTHEST**2 * expected) - self.noise
+        for group in range(len(GROUPS)):
+            rows = self.group == group
+            if rows.any():
+                share = (weight * error)[rows].sum() / (weight * self.believed)[rows].sum()
+                found[group] = np.sqrt(np.clip(share, *_SPREADS))
+        return found
+
+    def stretches(self, rows: Bool[np.ndarray, " row"]) -> int:
+        """Return of how many stretches some of the detections are."""
+        return len(np.unique(self.stretch[rows]))
+
+    def choose(self) -> Bool[np.ndarray, "group bin"]:
+        """Return where the model is better, by more than the standard error of the difference.
+
+        Detections of one track are not independent, so the error is that over tracks. A bin with
+        too few stretches goes by all of its group; where these are too few, the smoother stays.
+        """
+        chosen = np.zeros((len(GROUPS), len(BINS)), bool)
+        for group, each in np.ndindex(*chosen.shape):
+            rows = (self.group == group) & (self.bin == each)
+            if self.stretches(rows) < _ENOUGH:
+                rows = self.group == group
+            if self.stretches(rows) >= _ENOUGH:
+                chosen[group, each] = self._prefers_model(rows)
+        return chosen
+
+    def _prefers_model(self, rows: Bool[np.ndarray, " row"]) -> bool:
+        gain = (self.model - self.smoother)[rows]
+        _, track = np.unique(self.track[rows], return_inverse=True)
+        tracks = int(track.max()) + 1
+        if tracks < 2:
+            return False
+        apart = np.bincount(track, gain - gain.mean())
+        error = np.sqrt((apart**2).sum() * tracks / (tracks - 1)) / len(gain)
+        return bool(gain.mean() > error)
