@@ -1,7 +1,7 @@
 """Anchors: where a road user would be by itself, from what is seen of its track alone.
 
 Each hidden patch is asked for at its anchor, and answered relative to it: constant velocity beyond
-the ends of what is seen, a cubic curve within gaps.
+the ends of what is seen, a bridge within gaps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from kerbstone.scene import angle_difference, wrap_angle
+from kerbstone.world.bridges import fill
 from kerbstone.world.observed import Observed
 from kerbstone.world.windows import STEP
 
@@ -20,12 +21,13 @@ _STRETCH = 3
 _MOVED = 0.5
 """Shorter displacements show no direction [m]."""
 _BEYOND = (0.1, 0.5, 1.5)
-_WITHIN = (0.03, 0.12, 1.7)
+_WITHIN = (0.01, 0.04, 1.7)
 _PLACED = (0.5, 2.0, 1.0)
 """How far from its anchor a road user may be after some time, about: at once [m], then so much
 after a second, and how that grows. Beyond the ends of what is seen, within a gap, and around a
 place of which no velocity is known."""
-
+_SPREAD = 1.5
+"""Within a gap, so many standard deviations of the bridge more."""
 
 _BEND = np.sqrt(6.0 * 2.0 * np.log(2.0))
 """Median of a second difference of independent noise, in standard deviations along an axis."""
@@ -110,25 +112,18 @@ def anchor(observed: Observed) -> Anchors:
     last = np.where(has_after, after, before)
     known = has_before | has_after
     first, last = np.where(known, first, 0), np.where(known, last, 0)
-    leaving, arriving = _end_velocities(position, valid)
     row = np.arange(len(valid))[:, None]
-    gap = np.maximum(last - first, 1) * STEP
-    chord = (position[row, last] - position[row, first]) / gap[..., None]
-    inside = (last > first)[..., None]
-    # A place alone tells no velocity: within a gap it is the chord's, beyond it none.
-    v0 = leaving[row, first]
-    v1 = arriving[row, last]
-    lone = np.where(inside, chord, 0.0)
-    outward = np.where((steps < first)[..., None], v1, v0)
-    is_place = ~inside[..., 0] & ~np.isfinite(outward[..., 0])
-    v0, v1 = np.where(np.isfinite(v0), v0, lone), np.where(np.isfinite(v1), v1, lone)
-    x0, x1 = position[row, first], position[row, last]
-    share = np.clip((steps - first) * STEP / gap, 0.0, 1.0)[..., None]
-    path, velocity = _hermite(x0, x1, v0, v1, share, gap[..., None])
-    outward = np.where((steps < first)[..., None], v1, v0)
-    beyond = x0 + outward * ((steps - first) * STEP)[..., None]
-    path = np.where(inside, path, beyond)
-    velocity = np.where(inside, velocity, outward)
+    inside = last > first
+    # Beyond what is seen: on from its end. A place alone tells no velocity.
+    leaving, arriving = _end_velocities(position, valid)
+    outward = np.where((steps < first)[..., None], arriving[row, last], leaving[row, first])
+    is_place = ~inside & ~np.isfinite(outward[..., 0])
+    outward = np.where(np.isfinite(outward), outward, 0.0)
+    beyond = position[row, first] + outward * ((steps - first) * STEP)[..., None]
+    bridge, speed, spread = fill(position, valid)
+    path = np.where(inside[..., None], bridge, beyond)
+    velocity = np.where(inside[..., None], speed, outward)
+    share = np.clip((steps - first) / np.maximum(last - first, 1), 0.0, 1.0)
     heading = _fill_headings(window.heading, position, valid)
     turn = angle_difference(heading[row, last], heading[row, first])
     age = np.where(has_before, (steps - before) * STEP, np.inf)
@@ -136,10 +131,11 @@ def anchor(observed: Observed) -> Anchors:
     away = np.where(known, np.minimum(age, wait), 0.0)
     noise = measure_noise(position, valid)
     unit = np.where(is_place, _grow(_PLACED, away), _grow(_BEYOND, away))
-    unit = np.where(inside[..., 0], _grow(_WITHIN, away), unit) + 2 * noise[:, None]
+    within = _grow(_WITHIN, away) + _SPREAD * spread
+    unit = np.where(inside, within, unit) + 2 * noise[:, None]
     return Anchors(
         position=np.where(known[..., None], path, np.nan),
-        heading=np.where(known, wrap_angle(heading[row, first] + share[..., 0] * turn), np.nan),
+        heading=np.where(known, wrap_angle(heading[row, first] + share * turn), np.nan),
         velocity=np.where(known[..., None], velocity, np.nan),
         age=age,
         wait=wait,
@@ -165,20 +161,6 @@ def _end_velocities(position: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray
         leaving[:, reach:][unbroken] = change[unbroken]
         arriving[:, :-reach][unbroken] = change[unbroken]
     return leaving, arriving
-
-
-def _hermite(
-    x0: np.ndarray, x1: np.ndarray, v0: np.ndarray, v1: np.ndarray, s: np.ndarray, gap: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    s2, s3 = s * s, s * s * s
-    place = (
-        (2 * s3 - 3 * s2 + 1) * x0
-        + (s3 - 2 * s2 + s) * gap * v0
-        + (3 * s2 - 2 * s3) * x1
-        + (s3 - s2) * gap * v1
-    )
-    speed = (6 * s2 - 6 * s) * (x0 - x1) / gap + (3 * s2 - 4 * s + 1) * v0 + (3 * s2 - 2 * s) * v1
-    return place, speed
 
 
 def _fill_headings(heading: np.ndarray, position: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ from kerbstone.errors import InputError
 
 Tree = TypeVar("Tree")
 
-VERSION = 1
+VERSION = 2
+"""Goes up when the layout changes, or what a network is told: 2 since gaps are asked for at bridges."""
 _DIGEST = 32
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 4_000_000  # [bytes]: it lists held-out places and damaged scenes
@@ -187,7 +188,7 @@ def _read_header(path: Path, file: BinaryIO, kind: str) -> dict[str, Any]:
             path,
             "value",
             f"a {kind} is of another version of Kerbstone",
-            f"version {header.get('version')!r:.100}, this one reads {VERSION}",
+            f"version {header.get('version')!r:.100}, this one reads {VERSION}: train it again",
         )
     return header
 

@@ -24,7 +24,7 @@ def seal(path, body: bytes) -> None:
 
 
 def header_line(**values) -> bytes:
-    return json.dumps({"kerbstone": "kind", "version": 1, **values}).encode() + b"\n"
+    return json.dumps({"kerbstone": "kind", "version": leaves.VERSION, **values}).encode() + b"\n"
 
 
 @pytest.fixture
@@ -106,7 +106,8 @@ def test_arrays_that_are_not_those_expected_are_refused(path, like):
         b"{" + b'"a":{' * 100_000 + b"\n",
         b'{"kerbstone": "kind", "version": ' + b"9" * 5000 + b"}\n",
         b"\xff\xfe\n",
-        header_line(version=2),
+        header_line(version=leaves.VERSION + 1),
+        header_line(version=1),
         header_line(kerbstone="other"),
         b" " * 5_000_000 + b"\n",
     ],
