@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Together,
         WholeAgent,
     )
-    from kerbstone.world.mixture import Mixture
+    from kerbstone.world.mixture import Mixture, condense
     from kerbstone.world.network import SIZES, ModelConfig, SceneModel, build_model
     from kerbstone.world.observed import Observed, hide
     from kerbstone.world.predicting import Prediction, predict, predict_all
@@ -47,7 +47,7 @@ _HOMES = {
         "Together",
         "WholeAgent",
     ),
-    "mixture": ("Mixture",),
+    "mixture": ("Mixture", "condense"),
     "network": ("SIZES", "ModelConfig", "SceneModel", "build_model"),
     "observed": ("Observed", "hide"),
     "predicting": ("Prediction", "predict", "predict_all"),
@@ -83,6 +83,7 @@ __all__ = [
     "Window",
     "build_model",
     "check_forecasts",
+    "condense",
     "cut_window",
     "embed_scene",
     "hide",

@@ -75,7 +75,7 @@ class ForecastTask:
 
 @dataclass(frozen=True)
 class InfillTask:
-    """Where road users were during a gap: the mean distance of the most probable mode.
+    """Where road users were during a gap: the mean distance of one trajectory (`world.condense`).
 
     Args:
         name: Name of the task.

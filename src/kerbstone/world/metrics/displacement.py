@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.errors import InputError
 from kerbstone.world.metrics.errors import find_counted
-from kerbstone.world.mixture import Mixture
+from kerbstone.world.mixture import Mixture, condense
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class ForecastScores:
 
 @dataclass(frozen=True, eq=False)
 class InfillScores:
-    """How far the most probable mode is from each road user; NaN where that is not defined.
+    """How far the one trajectory of a mixture is from each road user; NaN where not defined.
 
     Args:
         mean: Over the cells that count [m].
@@ -103,7 +103,7 @@ def score_infill(
     position: Float64[np.ndarray, "agent step 2"],
     valid: Bool[np.ndarray, "agent step"],
 ) -> InfillScores:
-    """Return the distances of the most probable mode over the cells that count.
+    """Return the distances of one trajectory over the cells that count: that of `condense`.
 
     Args:
         mixture: What is said of the gaps.
@@ -114,8 +114,7 @@ def score_infill(
         InputError: A cell that counts has no true position.
     """
     counted = find_counted(mixture, position, valid)
-    row = np.arange(len(counted))
-    distance = _measure(mixture, position, counted)[row, mixture.weight.argmax(axis=1)]
+    distance = _measure(condense(mixture), position, counted)[:, 0]
     undefined = np.where(counted.any(axis=1), 0.0, np.nan)
     return InfillScores(
         mean=distance.sum(axis=1) / np.maximum(counted.sum(axis=1), 1) + undefined,
