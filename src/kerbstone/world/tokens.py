@@ -32,6 +32,8 @@ _LONG = 10.0
 """Times are told in shares of this [s]."""
 _FAST = 10.0
 _LARGE = 5.0
+_JUMP = 15.0
+"""A track that is further than so many units from its anchors, on average, has jumped."""
 
 
 class Flag(IntEnum):
@@ -202,6 +204,7 @@ def make_example(
     apart = (truth.position - anchors.position).reshape(*shape, 2)
     offset = turn_vectors(apart, -axis) / anchors.unit.reshape(shape)[..., None]
     asked = truth.valid.reshape(shape) & frame.observed.hidden[..., None]
+    asked &= ~_find_jumps(offset, asked)[:, None, None]
     turn = angle_difference(truth.heading.reshape(shape), axis)
     recorded = np.ones(window.steps, bool) if truth.is_recorded is None else truth.is_recorded
     asked_kind = frame.observed.is_type_hidden & (truth.kind != Kind.UNKNOWN)
@@ -214,6 +217,17 @@ def make_example(
         is_kind_asked=asked_kind,
     )
     return Example(tokens, pad(targets, limits))
+
+
+def _find_jumps(
+    offset: Float64[np.ndarray, "agent patch step 2"], asked: Bool[np.ndarray, "agent patch step"]
+) -> Bool[np.ndarray, " agent"]:
+    """Tell which tracks jump, or are another's: nothing is learned from them, nor judged by them.
+
+    It is told by the anchors alone, so that no model can choose what it is judged by.
+    """
+    apart = np.where(asked, np.abs(offset).sum(axis=-1), 0.0).sum(axis=(1, 2))
+    return np.asarray(apart > _JUMP * np.maximum(asked.sum(axis=(1, 2)), 1))
 
 
 Arrays = TypeVar("Arrays", bound=tuple[Any, ...])

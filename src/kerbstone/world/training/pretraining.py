@@ -308,17 +308,36 @@ def make_checks(
 ) -> tuple[list[Example], dict[str, str]]:
     """Return the batches of held-out examples, and the scenes that cannot be read, and why.
 
+    Each data set has as many as any other, or the largest, or the one that trembles most, would
+    choose the model.
+
     Args:
         store: The store, at the version of the run.
         scenes: The held-out scenes.
         make: Makes an example.
         config: Says how many, and the size of a batch.
     """
+    parts: dict[str, list[Listed]] = {}
+    for scene in scenes:
+        parts.setdefault(scene.dataset, []).append(scene)
     # The last batch is filled up: all have one shape, for one program.
-    order = Order(scenes, seed=_CHECK_SEED, group=config.group)
-    examples = Examples(store, order, make)
-    count = -(-config.validation_examples // config.batch)
-    return [examples.batch(number, config.batch) for number in range(count)], examples.damaged
+    rounds = -(-config.validation_examples // (config.batch * max(len(parts), 1)))
+    batches: list[Example] = []
+    damaged: dict[str, str] = {}
+    refused: InputError | None = None
+    for name in sorted(parts):
+        order = Order(parts[name], seed=_CHECK_SEED, group=config.group)
+        examples = Examples(store, order, make)
+        try:
+            batches += [examples.batch(number, config.batch) for number in range(rounds)]
+        except InputError as error:
+            # Others may still have some; that this one has none is told.
+            refused = refused or error
+            damaged[f"all held out of {name}"] = f"{error.code}: {error.what}"
+        damaged |= examples.damaged
+    if refused is not None and not batches:
+        raise refused
+    return batches, damaged
 
 
 def _budget_of(plan: PretrainPlan) -> Budget:
