@@ -204,7 +204,8 @@ def make_example(
     apart = (truth.position - anchors.position).reshape(*shape, 2)
     offset = turn_vectors(apart, -axis) / anchors.unit.reshape(shape)[..., None]
     asked = truth.valid.reshape(shape) & frame.observed.hidden[..., None]
-    asked &= ~_find_jumps(offset, asked)[:, None, None]
+    follows = ~_find_jumps(offset, asked)[:, None, None]
+    asked &= follows
     turn = angle_difference(truth.heading.reshape(shape), axis)
     recorded = np.ones(window.steps, bool) if truth.is_recorded is None else truth.is_recorded
     asked_kind = frame.observed.is_type_hidden & (truth.kind != Kind.UNKNOWN)
@@ -212,7 +213,7 @@ def make_example(
         offset=np.where(asked[..., None], offset, 0.0),
         turn=np.where(asked & np.isfinite(turn), turn, np.nan),
         valid=asked,
-        is_recorded=np.broadcast_to(recorded.reshape(shape[1:]), shape),
+        is_recorded=recorded.reshape(shape[1:]) & follows,
         kind=truth.kind.astype(np.int32),
         is_kind_asked=asked_kind,
     )

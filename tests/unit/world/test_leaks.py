@@ -138,6 +138,23 @@ def test_steps_beyond_the_record_are_not_taken_for_absence(crossing):
     assert not recorded[40:].any()
 
 
+def test_a_track_that_jumps_is_not_learned_from(window):
+    mask = Forecast(3.0)(window, np.random.default_rng(0))
+    row = window.ids.index("ego")
+    position = window.position.copy()
+    position[row, 40:] += 500.0
+    one, other = (
+        make_example(each, mask, LIMITS).targets
+        for each in (window, replace(window, position=position))
+    )
+    told = one.valid.any(axis=(1, 2))
+    gone = told & ~other.valid.any(axis=(1, 2))
+    assert gone.sum() == 1
+    # Neither does it teach that nobody is there.
+    assert not other.is_recorded[gone].any()
+    np.testing.assert_array_equal(one.offset[~gone], other.offset[~gone])
+
+
 @pytest.mark.parametrize("is_derived", [False, True])
 def test_next_patches_are_predicted_from_nothing_later(window, is_derived):
     window = replace(window, is_heading_derived=np.full(len(window), is_derived))

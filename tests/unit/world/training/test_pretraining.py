@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import equinox as eqx
@@ -281,3 +282,31 @@ def test_held_out_examples_are_the_same_each_time(towns, tmp_path):
     )
     assert len(one) == 2
     np.testing.assert_array_equal(one[1].seen, other[1].seen)
+
+
+def test_each_data_set_has_as_many_held_out_examples(tmp_path):
+    store = Store.open(str(tmp_path / "road"))
+    sets = {"big": 6, "small": 1, "empty": 1}
+    for dataset, count in sets.items():
+        for number in range(count):
+            scene = street(
+                f"{dataset}-{number}/0", speed=8.0, town=dataset, log=f"{dataset}-{number}"
+            )
+            source = replace(scene.source, dataset=dataset)
+            put_scenes(store, f"{dataset}-{number}", replace(scene, source=source))
+    plan = plan_training(
+        store, tmp_path / "none", toy_task(), Budget(steps=1), held_out=("small", "empty")
+    )
+    asked = []
+
+    def make(window, rng):
+        asked.append(window.scene.split("-")[0])
+        return None if window.scene.startswith("empty") else make_toy_example(window, rng)
+
+    scenes = [*plan.split.train, *plan.split.held_out]
+    batches, damaged = make_checks(store, scenes, make, TOY_SETTINGS)
+    size = len(batches) * TOY_SETTINGS.batch
+    assert asked.count("big") == asked.count("small") == size // 2
+    assert [name for name in damaged if "empty" in name] == ["all held out of empty"]
+    with pytest.raises(InputError):
+        make_checks(store, [s for s in scenes if s.dataset == "empty"], make, TOY_SETTINGS)
