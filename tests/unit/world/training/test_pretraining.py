@@ -285,7 +285,7 @@ def test_held_out_examples_are_the_same_each_time(towns, tmp_path):
 
 
 def test_each_data_set_has_as_many_held_out_examples(tmp_path):
-    store = Store.open(str(tmp_path / "road"))
+    store = Store.create(str(tmp_path / "road"))
     sets = {"big": 6, "small": 1, "empty": 1}
     for dataset, count in sets.items():
         for number in range(count):
