@@ -18,12 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from kerbstone.world.windows import STEP
+from kerbstone.world.baselines.smoothing import PRIOR, make_model
 
 _SEEN = 20
 """So many cells beside a gap count, on either side."""
-_PRIOR = 1e6
-"""Variance of the state at first, in variances of a cell."""
 _LEVELS = (0.0, 8.0)
 """Logs (base 10) of the smallest and greatest strength of the random force."""
 _USUAL = 4.0
@@ -141,11 +139,11 @@ def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
 
 def _covary(order: int, strength: float, steps: int) -> Float64[np.ndarray, "step step 2"]:
     """Return covariances of place and of velocity at one step with the place at another."""
-    advance, noise = _make_model(order)
-    state = _PRIOR * np.eye(order)
+    advance, noise = make_model(order, strength)
+    state = PRIOR * np.eye(order)
     states, powers = [state], [np.eye(order)]
     for _ in range(steps - 1):
-        states.append(advance @ states[-1] @ advance.T + strength * noise)
+        states.append(advance @ states[-1] @ advance.T + noise)
         powers.append(advance @ powers[-1])
     state, power = np.stack(states), np.stack(powers)
     one, other = np.indices((steps, steps))
@@ -153,20 +151,6 @@ def _covary(order: int, strength: float, steps: int) -> Float64[np.ndarray, "ste
     later = np.einsum("stij,stj->sti", state[one], power[np.maximum(other - one, 0)][..., 0, :])
     earlier = np.einsum("stij,stj->sti", power[np.maximum(one - other, 0)], state[other][..., 0])
     return np.where((other >= one)[..., None], later, earlier)[..., :2]
-
-
-def _make_model(
-    order: int,
-) -> tuple[Float64[np.ndarray, "order order"], Float64[np.ndarray, "order order"]]:
-    """Return how a state goes on by a step, and the variance that it gains from a unit force."""
-    power = np.arange(order)
-    factor = np.array([1.0, 1.0, 2.0, 6.0])[: order + 1]
-    apart = power[None, :] - power[:, None]
-    advance = np.where(apart >= 0, STEP ** np.maximum(apart, 0) / factor[np.maximum(apart, 0)], 0.0)
-    left = order - 1 - power
-    total = left[:, None] + left[None, :] + 1
-    noise = STEP**total / (total * factor[left][:, None] * factor[left][None, :])
-    return advance, noise
 
 
 @lru_cache

@@ -105,7 +105,7 @@ def assign_duties(
     wide_half = half + [tube.longitudinal, tube.lateral] + vehicle.length * tube.heading
     speed = np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None]
     safe_ahead = _safe_ahead(speed, occupancy, assumptions)
-    safe_behind = _safe_behind(speed, kind, occupancy, assumptions)
+    safe_behind = find_safe_behind(speed, kind, occupancy, assumptions)
     # By so much, and a little for the bounds of bent boxes, a gap may be more than its least.
     inexact = 2.0 * (error.position + assumptions.rounding) + error.size
     goes = np.zeros((len(state), shape[2]), dtype=bool)
@@ -185,13 +185,20 @@ def _safe_ahead(
     )
 
 
-def _safe_behind(
+def find_safe_behind(
     speed: Float64[np.ndarray, "batch 1"],
     kind: Integer[np.ndarray, "batch agent"],
     occupancy: Occupancy,
     assumptions: Assumptions,
 ) -> Float64[np.ndarray, "batch agent"]:
-    """Return the gap that one behind has to keep to ego [m]."""
+    """Return the gap that one behind has to keep to ego [m].
+
+    Args:
+        speed: Of ego [m/s].
+        kind: Of the others: values of `Kind`.
+        occupancy: How fast they are at most.
+        assumptions: Response and braking of all.
+    """
     return longitudinal_distance(
         occupancy.speed[..., 1],
         speed,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer
 
 from kerbstone.errors import UsageError
-from kerbstone.plan.shield.duties import assign_duties
+from kerbstone.plan.shield.duties import assign_duties, find_safe_behind
 from kerbstone.plan.shield.manoeuvre import place_body, sweep
 from kerbstone.plan.shield.meetings import find_relieved
 from kerbstone.plan.shield.occupancy import Occupancy, predict
@@ -242,8 +242,9 @@ class Ledger:
         front = state[:, :2] + (shield.vehicle.length - shield.vehicle.rear_overhang) * direction
         away = here.centre - front[:, None]
         ahead = (away * direction[:, None]).sum(axis=-1) - here.radius
+        speed = np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None]
         needed = longitudinal_distance(
-            np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None],
+            speed,
             here.speed[..., 0],
             response=ego.response,
             acceleration=ego.acceleration,
@@ -251,14 +252,7 @@ class Ledger:
             braking=here.braking,
         )
         behind = -(away * direction[:, None]).sum(axis=-1) - shield.vehicle.length - here.radius
-        asked = longitudinal_distance(
-            here.speed[..., 1],
-            np.maximum(state[:, StateIndex.SPEED], 0.0)[:, None],
-            response=shield.assumptions.look_up("response", kind),
-            acceleration=here.acceleration,
-            mild_braking=shield.assumptions.look_up("mild_braking", kind),
-            braking=ego.hardest,
-        )
+        asked = find_safe_behind(speed, kind, here, shield.assumptions)
         return (ahead >= needed) | (behind >= asked)
 
     def _is_surprised(self, now: Surroundings) -> Bool[np.ndarray, " batch"]:

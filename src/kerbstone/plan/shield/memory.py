@@ -73,10 +73,6 @@ class Memory:
     track: Float64[np.ndarray, "batch past 2"]
     swaying: float
 
-    def take(self, rows: Integer[np.ndarray, " row"]) -> Memory:
-        """Return some of the episodes, in the order given."""
-        return Memory(self.standing.take(rows), self.track[rows], self.swaying)
-
     def note(self, standing: Standing) -> None:
         """Remember how the others stand to ego now."""
         for name, values in vars(self.standing).items():
