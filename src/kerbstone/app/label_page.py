@@ -12,7 +12,7 @@ from kerbstone.app.playback import Event, Listed, playback_page
 from kerbstone.app.terminal import count_of, format_count
 from kerbstone.errors import InputError
 from kerbstone.formats.detections import DetectedLog, DetectionSource, read_detections
-from kerbstone.label import LabelReport, Labels, Provenance, read_labels, read_profile
+from kerbstone.label import GapCount, LabelReport, Labels, Provenance, read_labels, read_profile
 from kerbstone.label.labelling import sensor_path
 from kerbstone.label.online import track_online
 from kerbstone.scene import BoxIndex, Scene
@@ -113,20 +113,18 @@ def label_page(report: LabelReport, sources: Sequence[DetectionSource], store: s
 
 
 def _tell_gaps(report: LabelReport) -> list[str]:
-    """Say who filled the gaps, and how likely what was hidden is by either."""
+    """Say who filled how many gaps; the terminal has them by length, with both likelihoods."""
     infilling = report.infilling()
     if infilling is None:
         return []
+    groups: dict[str, list[GapCount]] = {}
+    for row in infilling.counts:
+        groups.setdefault(row.group, []).append(row)
     told = [
-        f"{row.group}, up to {row.longest:g} s: {row.infilled} of {row.gaps}"
-        + (
-            f" ({row.model:.2f} against {row.smoother:.2f} nats on {row.held_out} held-out stretches)"
-            if row.held_out
-            else ""
-        )
-        for row in infilling.counts
+        f"{group} {sum(row.infilled for row in rows)} of {sum(row.gaps for row in rows)}"
+        for group, rows in groups.items()
     ]
-    counts = "; ".join(told) or "there are none"
+    counts = ", ".join(told) or "there are none"
     why = "where it gives hidden detections a higher likelihood than the smoother"
     return [f"Gaps that the scene model filled, {why}: {counts}."]
 
