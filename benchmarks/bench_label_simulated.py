@@ -17,25 +17,15 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from held_out_towns import add_arguments, held_out, learn, true_agents
 from kerbstone.formats.detections import DetectedLog, read_detections, stored_detections
-from kerbstone.formats.sumo import SimulationConfig, simulate_roads, vary_config
-from kerbstone.label import (
-    Example,
-    LabelConfig,
-    Labels,
-    Profile,
-    fit_profile,
-    label_detections,
-    read_profile,
-    write_profile,
-)
+from kerbstone.label import LabelConfig, Labels, label_detections
 from kerbstone.label.association import Association
 from kerbstone.label.confidence import expected_calibration_error
 from kerbstone.label.metrics import (
@@ -50,12 +40,6 @@ from kerbstone.scene import BoxIndex, Scene, derive_velocity, pack_boxes, wrap_a
 from kerbstone.store import Store
 from timing import print_rows, write_results
 
-LEARNED = ("grid", "spider", "motorway")
-HELD_OUT = ("roundabouts", "berlin", "braunschweig")
-GOALS = {"place": 0.5, "ece": 0.03, "switches": 3.0}
-_ABOUT = """Learned from simulated roads: grid, spider and motorway towns, traffic on both sides,
-by benchmarks/bench_label_simulated.py."""
-
 
 @dataclass(frozen=True, eq=False)
 class Judged:
@@ -66,35 +50,6 @@ class Judged:
     found: Association
     truth: Scene
     agent: np.ndarray
-
-
-def simulate(
-    folder: Path, towns: tuple[str, ...], duration: float, seed: int, workers: int
-) -> Store:
-    """Return a store of simulated logs of some towns, one for each side."""
-    base = SimulationConfig(seed=seed, duration=duration, agents=100)
-    configs = vary_config(base, towns=towns, sides=("right", "left"), logs=2 * len(towns))
-    simulate_roads(configs, folder / "road", folder=folder / "logs", workers=workers)
-    return Store.open(str(folder / "road"))
-
-
-def true_agents(store: Store, log: DetectedLog, truth: Scene) -> np.ndarray:
-    """Return the true agent of each detection, as a row of the truth, or -1 for a ghost."""
-    rows = store.rows("detections", filter=f"scene_id = '{log.name}'")
-    told = store.rows("detection_truth", filter=f"scene_id = '{log.name}'")
-    agent_of = dict(zip(told["detection"].to_pylist(), told["agent"].to_pylist(), strict=True))
-    rank = {agent: row for row, agent in enumerate(truth.agents.ids)}
-    key = np.column_stack([rows[name].to_numpy() for name in ("time_ns", "x", "y")])
-    place = {
-        tuple(each): n for each, n in zip(key.tolist(), rows["detection"].to_pylist(), strict=True)
-    }
-    seen = log.detections
-    times = seen.clock.times_ns[seen.step]
-    found = np.full(len(seen), -1)
-    for row in range(len(seen)):
-        number = place[float(times[row]), float(seen.box[row, 0]), float(seen.box[row, 1])]
-        found[row] = rank.get(agent_of[number], -1) if agent_of[number] is not None else -1
-    return found
 
 
 def true_boxes(truth: Scene, reach: np.ndarray) -> TrackedBoxes:
@@ -207,40 +162,15 @@ def confidence(judged: list[Judged], all_labels: list[Labels]) -> dict[str, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, help="kept and used again, if given")
-    parser.add_argument("--duration", type=float, default=180.0)
-    parser.add_argument("--seed", type=int, default=501)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--profile", type=Path, help="write the learned profile here")
-    parser.add_argument("--use", help="a profile to judge, instead of learning one")
+    add_arguments(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch)
         run(folder, arguments)
 
 
-def learn(folder: Path, arguments: argparse.Namespace) -> Profile:
-    """Return the profile that the towns to learn from tell."""
-    known = simulate(
-        folder / "learned", LEARNED, arguments.duration, arguments.seed, arguments.workers
-    )
-    began = time.perf_counter()
-    examples = []
-    for source in stored_detections(known):
-        log = read_detections(source)
-        examples.append(Example(log.detections, log.scene, known.scene(source.log)))
-    profile = fit_profile(examples)
-    print(f"learned from {len(examples)} scenes in {time.perf_counter() - began:.0f} s")
-    if arguments.profile:
-        write_profile(profile, arguments.profile, about=_ABOUT)
-    return profile
-
-
 def run(folder: Path, arguments: argparse.Namespace) -> None:
-    other = simulate(
-        folder / "held", HELD_OUT, arguments.duration, arguments.seed + 1, arguments.workers
-    )
-    profile = read_profile(arguments.use) if arguments.use else learn(folder, arguments)
+    other, profile = held_out(folder, arguments), learn(folder, arguments)
     judged, everything = [], []
     for source in stored_detections(other):
         log, truth = read_detections(source), other.scene(source.log)

@@ -42,21 +42,32 @@ class Scores:
     believed: Float64[np.ndarray, " row"]
     noise: Float64[np.ndarray, " row"]
 
-    def spread(self) -> Float64[np.ndarray, " group"]:
+    def spread(self) -> Float64[np.ndarray, "group bin"]:
         """Return how many times what the model believes of its error the true one is.
 
-        Detections farther off than five times what is expected are of something else.
+        Detections farther off than five times what is expected are of something else. Longer
+        stretches are told apart, as the model may know its errors in short ones only; where there
+        are few of a length, all of the group tell.
         """
-        found = np.ones(len(GROUPS))
-        expected = self.believed + self.noise
-        weight = 1 / expected**2
-        error = np.minimum(self.error, _FARTHEST**2 * expected) - self.noise
-        for group in range(len(GROUPS)):
-            rows = self.group == group
+        found = np.ones((len(GROUPS), len(BINS)))
+        for group, each in np.ndindex(*found.shape):
+            rows = self._alike(group, each)
             if rows.any():
-                share = (weight * error)[rows].sum() / (weight * self.believed)[rows].sum()
-                found[group] = np.sqrt(np.clip(share, *_SPREADS))
+                found[group, each] = self._spread_of(rows)
         return found
+
+    def _spread_of(self, rows: Bool[np.ndarray, " row"]) -> float:
+        believed, noise = self.believed[rows], self.noise[rows]
+        expected = believed + noise
+        error = np.minimum(self.error[rows], _FARTHEST**2 * expected) - noise
+        # Weighed by how exactly each tells it.
+        share = (error / expected**2).sum() / (believed / expected**2).sum()
+        return float(np.sqrt(np.clip(share, *_SPREADS)))
+
+    def _alike(self, group: int, each: int) -> Bool[np.ndarray, " row"]:
+        """Return those of a group and bin, or of all the group where they are too few."""
+        rows = (self.group == group) & (self.bin == each)
+        return rows if self.stretches(rows) >= _ENOUGH else self.group == group
 
     def stretches(self, rows: Bool[np.ndarray, " row"]) -> int:
         """Return of how many stretches some of the detections are."""
@@ -70,9 +81,7 @@ class Scores:
         """
         chosen = np.zeros((len(GROUPS), len(BINS)), bool)
         for group, each in np.ndindex(*chosen.shape):
-            rows = (self.group == group) & (self.bin == each)
-            if self.stretches(rows) < _ENOUGH:
-                rows = self.group == group
+            rows = self._alike(group, each)
             if self.stretches(rows) >= _ENOUGH:
                 chosen[group, each] = self._prefers_model(rows)
         return chosen

@@ -391,12 +391,23 @@ def test_a_bin_of_few_goes_by_its_group_and_a_group_of_few_by_the_smoother():
 
 def test_the_spread_is_how_far_off_detections_are_beyond_their_noise():
     told = scores(np.zeros(40), np.arange(40), 1)
-    assert told.spread().tolist() == pytest.approx([1.0, 2.0])
+    assert told.spread().tolist() == [[1.0] * 4, pytest.approx([2.0] * 4)]
     # What is far beyond all expectation counts as five times that.
     error = told.error.copy()
     error[0] = 1e6
-    assert replace(told, error=error).spread()[1] < 2.3
-    assert replace(told, error=np.zeros(40)).spread()[1] == 0.5
+    assert replace(told, error=error).spread()[1, 0] < 2.3
+    assert replace(told, error=np.zeros(40)).spread()[1, 0] == 0.5
+
+
+def test_each_length_has_its_own_spread_where_it_has_enough_stretches():
+    told = scores(np.zeros(60), np.arange(60))
+    bins = np.repeat([0, 2, 3], [25, 25, 10])
+    error = np.where(bins == 0, 0.2, 1.0)
+    spread = replace(told, bin=bins, error=error).spread()[0]
+    assert spread[[0, 2]].tolist() == pytest.approx([1.0, 3.0])
+    # Ten stretches tell nothing by themselves, and none even less.
+    together = np.sqrt((25 * 0.1 + 35 * 0.9) / 60 / 0.1)
+    assert spread[[1, 3]].tolist() == pytest.approx([together, together])
 
 
 def test_what_is_filled_is_as_uncertain_as_the_model_turned_out_to_be(road):
