@@ -42,6 +42,25 @@ class Blind:
             hidden |= (self.stretch_of >= 0) & (start <= middle - reach) & (middle + reach <= end)
         return hidden & crowd.valid
 
+    def find_edges(
+        self, crowd: Crowd, half_width: Float64[np.ndarray, " lane"]
+    ) -> Float64[np.ndarray, "episode agent 2"]:
+        """Return how far to the right and left of its lane's middle each gets while hidden [m].
+
+        On a stretch that is its lane's edges: beside them it would be seen. Infinite for those who
+        are not hidden on one.
+
+        Args:
+            crowd: The others.
+            half_width: Of each lane [m].
+        """
+        edges = np.full((*crowd.valid.shape, 2), np.inf)
+        if self.stretches is not None:
+            lane = np.take_along_axis(self.stretches.route, np.maximum(self.stretch_of, 0), axis=1)
+            hidden = (self.stretch_of >= 0) & self.hides(crowd)
+            edges[hidden] = half_width[lane[hidden]][:, None]
+        return edges * [-1.0, 1.0]
+
     def reveal(self, seen: Bool[np.ndarray, "episode agent"]) -> Blind:
         """Return that those who were seen are not hidden again: ego keeps them in mind."""
         return replace(

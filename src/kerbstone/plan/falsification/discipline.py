@@ -4,7 +4,7 @@ Told from the truth, not from what ego sees, and from rails, not from the shield
 bound keeps to its lane as RSS has it: it may accelerate aside a little for its response, then takes
 its lateral speed back. Its whole body keeps its band meanwhile, its ends too when it turns. Whoever
 presses from behind brakes after its response; so does one that came over at a safe gap, which ego
-then shortened by braking, even before it is in line.
+then shortened by braking, even before it is in line. Whoever is hidden on a lane stays within it.
 
 References:
     Shalev-Shwartz, Shammah and Shashua, "On a formal model of safe and scalable self-driving
@@ -64,6 +64,7 @@ class Discipline:
         duration: float,
         *,
         renewed: Bool[np.ndarray, " episode"],
+        edges: Float64[np.ndarray, "episode agent 2"] | None = None,
     ) -> Wish:
         """Return wishes without what the others owe ego, and note the time.
 
@@ -76,15 +77,21 @@ class Discipline:
             duration: Of the step [s].
             renewed: Where ego's fail-safe was verified anew at the start of this step. Who is bound
                 stays so while an older one is driven, even if that brings ego into its lane.
+            edges: How far to the right and to the left those on lanes get who are hidden [m];
+                infinite for all others. They keep to that whatever ego does, in any way they like.
         """
+        if edges is None:
+            edges = np.broadcast_to([-np.inf, np.inf], (*crowd.valid.shape, 2))
+        hidden = np.isfinite(edges[..., 0])
         bound, presses, comes, overlaps = _find_duties(ego, crowd, self.assumptions, self.vehicle)
         # Without a band: it was free to leave its lane when it began to come over.
         presses |= comes & bound & np.isinf(self.band[..., 0])
         self.overlaps = np.where(renewed[:, None], overlaps, self.overlaps)
-        bound &= ~self.overlaps
+        bound = (bound & ~self.overlaps) | hidden
         fresh = renewed[:, None] | np.isnan(self.band[..., 0])
         band = np.where(fresh[..., None], _find_band(crowd, self.assumptions), self.band)
         self.band = np.where(bound[..., None], band, [-np.inf, np.inf])
+        self.band = np.where(hidden[..., None], edges, self.band)
         response = self.assumptions.look_up("response", crowd.kind)
         mild = self.assumptions.look_up("mild_braking", crowd.kind)
         # Duties are noticed at the ends of steps, so at most one step late.
@@ -92,10 +99,12 @@ class Discipline:
         push = np.where(brakes, np.minimum(wish.push, -mild), wish.push)
         hardest = self.assumptions.look_up("braking", crowd.kind)
         push = np.clip(push, -hardest, self.assumptions.look_up("acceleration", crowd.kind))
-        straightens = bound & (self.bound_for + duration >= response - _INSTANT)
+        # It has its response yet when it comes out.
+        owes = bound & ~hidden
+        straightens = owes & (self.bound_for + duration >= response - _INSTANT)
         push, veer = self._keep_lane(crowd, push, wish.veer, bound, straightens, duration)
         pull = self._keep_behind(ego, crowd, wish.pull)
-        self.bound_for = np.where(bound, self.bound_for + duration, 0.0)
+        self.bound_for = np.where(owes, self.bound_for + duration, 0.0)
         self.pressed_for = np.where(presses, self.pressed_for + duration, 0.0)
         return Wish(push, veer, pull)
 

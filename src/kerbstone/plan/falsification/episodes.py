@@ -192,8 +192,9 @@ def play(
             expected = shield.planned
             slip = np.abs(path[:, -1, :2] - expected[:, :2]).max(initial=0.0)
             outcome.slip = max(outcome.slip, float(slip))
+        edges = blind.find_edges(crowd, stage.streets.half_width)
         wish = _ask_adversaries(
-            parts, ego, crowd, discipline, number * step / duration, step, ~intervened
+            parts, ego, crowd, discipline, number * step / duration, step, ~intervened, edges
         )
         error = draw_drift(parts.imperfections, truth, rng)
         share = np.linspace(0.0, 1.0, samples + 1)[:, None]
@@ -340,6 +341,7 @@ def _ask_adversaries(
     share: float,
     step: float,
     renewed: Bool[np.ndarray, " episode"],
+    edges: Float64[np.ndarray, "episode agent 2"],
 ) -> Wish:
     wish = parts.scripts.read(crowd, share)
     aimed = parts.is_aimed
@@ -352,7 +354,9 @@ def _ask_adversaries(
         )
     if parts.is_polite:
         wish = follow_politely(ego, crowd, discipline.vehicle)
-    return wish if parts.is_free else discipline.restrain(ego, crowd, wish, step, renewed=renewed)
+    if parts.is_free:
+        return wish
+    return discipline.restrain(ego, crowd, wish, step, renewed=renewed, edges=edges)
 
 
 def _note_contacts(

@@ -282,15 +282,22 @@ class Ledger:
             reach += shield.assumptions.perception.position
             explained |= ((distance <= reach) & places.valid[:, None]).any(axis=-1)
         if stretches is not None:
-            here = predict(now, shield.road, shield.assumptions)
+            here, seeing = (
+                predict(now, shield.road, shield.assumptions),
+                shield.assumptions.perception,
+            )
+            error = seeing.position + _SLACK
+            # It has been within its lane until a step ago, as far as its corners can be told.
+            corners = seeing.size + 2.0 * seeing.heading * here.half[..., 0]
+            sway = shield.assumptions.default.lateral_speed * step + error + corners
             for k, route in enumerate(shield.road.routes):
-                error = shield.assumptions.perception.position + _SLACK
                 limit = shield.assumptions.default.speed_factor * route.speed_limit * step + error
                 middle = here.station[..., k, :].mean(axis=-1)[..., None]
                 within = stretches.valid & (stretches.route == k)
                 covered = (middle >= stretches.start[:, None] - error) & within[:, None]
                 covered &= middle <= stretches.end[:, None] + limit
-                explained |= covered.any(axis=-1) & here.on_route[..., k]
+                in_lane = np.abs(here.tight[..., k, :]).max(axis=-1) <= route.half_width + sway
+                explained |= covered.any(axis=-1) & here.on_route[..., k] & in_lane
         return explained & asked
 
     def _is_misled(self, seen: Surroundings, truth: Surroundings) -> Bool[np.ndarray, " batch"]:

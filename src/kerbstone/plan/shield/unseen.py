@@ -32,6 +32,7 @@ def meet_unseen(
     moves: Bool[np.ndarray, "batch step"],
     step: float,
     speed: Float64[np.ndarray, " batch"],
+    brakes: Bool[np.ndarray, " batch"],
     road: Road,
     surroundings: Surroundings,
     assumptions: Assumptions,
@@ -43,6 +44,7 @@ def meet_unseen(
         moves: In which steps ego moves.
         step: Length of a step [s].
         speed: Of ego now [m/s].
+        brakes: Which manoeuvres brake as RSS wants of ego.
         road: The routes.
         surroundings: Where ego does not see.
         assumptions: How fast the unseen are.
@@ -52,7 +54,7 @@ def meet_unseen(
         yield _from_places(boxes, moves, time[1], time[0], surroundings.places, assumptions)
     if surroundings.stretches is not None:
         yield from _from_stretches(
-            boxes, moves, time[1], time[0], speed, surroundings.stretches, road, assumptions
+            boxes, moves, time[1], time[0], speed, brakes, surroundings.stretches, road, assumptions
         )
 
 
@@ -106,6 +108,7 @@ def _from_stretches(
     end: Float64[np.ndarray, " step"],
     start: Float64[np.ndarray, " step"],
     speed: Float64[np.ndarray, " batch"],
+    brakes: Bool[np.ndarray, " batch"],
     stretches: BlindStretches,
     road: Road,
     assumptions: Assumptions,
@@ -123,8 +126,14 @@ def _from_stretches(
         cap = min(behaviour.speed, behaviour.speed_factor * route.speed_limit)
         least = np.repeat(stretches.start[row, agent][:, None], len(end), axis=1)
         most = stretches.end[row, agent][:, None] + cap * end
+        first = route.path.bound_boxes(
+            boxes.centre[row, 0], boxes.direction[row, 0], boxes.half[row, 0]
+        )
+        # Ahead of ego they may come into its way where it can brake for them, if it does.
+        goes = first.near & (np.abs(first.turn) < assumptions.aligned)
         wide = _get_aside(
             place.whole(moves[rows])[local],
+            goes & ~brakes[row],
             stretches.end[row, agent] - stretches.start[row, agent],
             route.half_width,
             cap * end,
@@ -145,9 +154,6 @@ def _from_stretches(
             plane = _plane_room(boxes, row[doubt], route.path, *stretch, reach)
             room[doubt] = np.maximum(room[doubt], plane)
         # What is so far behind ego that it can brake for it has to.
-        first = route.path.bound_boxes(
-            boxes.centre[row, 0], boxes.direction[row, 0], boxes.half[row, 0]
-        )
         follows = (np.abs(first.turn) < NARROW * assumptions.aligned) & first.near & first.sure
         gap = longitudinal_distance(
             np.full(len(row), cap),
@@ -193,6 +199,7 @@ def _plane_room(
 
 def _get_aside(
     bound: Float64[np.ndarray, "pair 4"],
+    is_free: Bool[np.ndarray, " pair"],
     length: Float64[np.ndarray, " pair"],
     half_width: float,
     way: Float64[np.ndarray, " step"],
@@ -203,13 +210,14 @@ def _get_aside(
 
     Args:
         bound: Least and greatest station and offset of ego.
+        is_free: Where they may leave their lane anyway.
         length: Of the stretch [m].
         half_width: Of its lane [m].
         way: That they go at most until the ends of the steps [m].
         end: Ends of the steps [s].
         behaviour: How fast they change lanes.
     """
-    is_free = (bound[:, 2] <= half_width) & (bound[:, 3] >= -half_width)
+    is_free = is_free | ((bound[:, 2] <= half_width) & (bound[:, 3] >= -half_width))
     shift = np.minimum(behaviour.lateral_speed * end, behaviour.lateral_slope * way)
     swing = np.minimum(length, _LONGEST)[:, None] / 2.0
     swing = swing * np.minimum(behaviour.lateral_slope, way / TIGHTEST)

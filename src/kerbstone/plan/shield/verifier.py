@@ -141,6 +141,7 @@ def verify(
                 moves,
                 manoeuvre.step,
                 np.maximum(manoeuvre.state[:, 0, StateIndex.SPEED], 0.0),
+                brakes,
                 road,
                 surroundings,
                 assumptions,
