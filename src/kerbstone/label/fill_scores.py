@@ -29,7 +29,7 @@ class Scores:
         model: The same by the scene model.
         error: Its squared distance from the model's likeliest path [m²].
         believed: What the model says of that [m²].
-        noise: What the detector's noise adds to it [m²].
+        noise: What the detector's noise and the track's error at both ends add to it [m²].
     """
 
     group: Int64[np.ndarray, " row"]

@@ -69,15 +69,22 @@ class Filling:
         density = _laplace_and_normal(error, self.scale[:, step], std).sum(axis=-1)
         return np.asarray(logsumexp(density, axis=0, b=self.weight[:, None]))
 
-    def std(self) -> Float64[np.ndarray, "step 2"]:
-        """Return the standard deviation of x and y around the likeliest mode [m]."""
+    def std(self, spread: float = 1.0) -> Float64[np.ndarray, "step 2"]:
+        """Return the standard deviation of x and y around the likeliest mode [m].
+
+        Args:
+            spread: How many times what the model says of its own error that is.
+        """
+        return np.sqrt(spread**2 * self.model_variance() + self.variance[:, None])
+
+    def model_variance(self) -> Float64[np.ndarray, "step 2"]:
+        """Return what the model says of x and y around its likeliest mode, without the ends [m²]."""
         cos, sin = np.cos(self.axis) ** 2, np.sin(self.axis) ** 2
         # The variance of a Laplace variable is twice its scale's square.
         along, across = np.moveaxis(2 * self.scale**2, -1, 0)
         turned = np.stack([along * cos + across * sin, along * sin + across * cos], axis=-1)
         off = (self.place - self.place[self.likeliest]) ** 2
-        mixed = np.einsum("m,msx->sx", self.weight, turned + off)
-        return np.sqrt(mixed + self.variance[:, None])
+        return np.einsum("m,msx->sx", self.weight, turned + off)
 
 
 def within_gap(
@@ -120,7 +127,8 @@ def read_filling(
     knots = np.concatenate([[begin], time, [end]])
     near = np.clip(np.round((steps - time[0]) / STEP), 0, len(time) - 1).astype(np.int64)
     share = (steps - begin) / (end - begin)
-    error = (labels.std[cells, :2] ** 2).mean(axis=1)
+    # The errors of both ends are alike in a short gap, and hardly count in a long one.
+    error = np.sqrt((labels.std[cells, :2] ** 2).mean(axis=1))
     path = _join_places(place, knots, labels.place[cells, :2])
     way = _join_headings(heading, knots, labels.heading[cells])
     return Filling(
@@ -129,7 +137,7 @@ def read_filling(
         heading=_sample(steps, knots, way[..., None])[..., 0],
         scale=_sample(steps, time, mixture.scale[row][:, within]),
         axis=mixture.axis[row][within][near],
-        variance=(1 - share) ** 2 * error[0] + share**2 * error[1],
+        variance=((1 - share) * error[0] + share * error[1]) ** 2,
     )
 
 

@@ -191,8 +191,9 @@ def _compare(
     normal = -(np.log(2 * np.pi * variance) + error).sum(axis=1) / 2
     laplace = filling.log_density(step, seen.place[rows], noise)
     off = ((seen.place[rows] - filling.place[filling.likeliest, step]) ** 2).sum(axis=1)
-    believed = (filling.std()[step] ** 2).sum(axis=1)
-    return _allow_odd(normal), _allow_odd(laplace), off, believed, 2 * noise**2
+    believed = filling.model_variance()[step].sum(axis=1)
+    other = 2 * (noise**2 + filling.variance[step])
+    return _allow_odd(normal), _allow_odd(laplace), off, believed, other
 
 
 def _allow_odd(density: Float64[np.ndarray, " row"]) -> Float64[np.ndarray, " row"]:

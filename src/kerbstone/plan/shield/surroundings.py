@@ -33,7 +33,7 @@ class BlindPlaces:
 
 @dataclass(frozen=True, eq=False)
 class BlindStretches:
-    """Stretches of routes on which unseen vehicles may drive, up to the greatest speed.
+    """Stretches of routes on which unseen vehicles may drive, within the lane, up to the greatest speed.
 
     Args:
         route: Index into `Road.routes`.

@@ -65,6 +65,25 @@ def test_one_far_ahead_cuts_in_as_fast_as_it_can():
     assert states[-1].left[0, 0] < -1.0
 
 
+def test_one_far_ahead_stays_in_its_lane_while_it_is_hidden_and_may_leave_it_then():
+    # Its lane is 3.5 m wide and its middle lies at 3.5 m; it wants into ego's way, and it may.
+    crowd, ego = _one(80.0, 0.0, 10.0), np.zeros((1, 6))
+    ego[0, StateIndex.Y], ego[0, StateIndex.SPEED] = -3.5, 10.0
+    discipline, permits = begin_discipline(crowd, ASSUMED, CAR), look_up_permits(crowd, ASSUMED)
+    right = []
+    for number in range(100):
+        edges = np.array([[[-1.75, 1.75]]]) if number < 50 else np.array([[[-np.inf, np.inf]]])
+        asked = discipline.restrain(
+            ego, crowd, _wish(0.0, -2.0), STEP, renewed=np.ones(1, bool), edges=edges
+        )
+        crowd = move_crowd(crowd, cut_wish(crowd, asked, permits, STEP), STEP, 10).after
+        ego[0, StateIndex.X] += 1.0
+        breadth = (np.sin(abs(crowd.skew)) * 4.0 + np.cos(crowd.skew) * 1.8) / 2.0
+        right.append((crowd.left - breadth)[0, 0])
+    assert -1.75 <= min(right[:50]) < -1.5
+    assert right[-1] < -3.0
+
+
 def test_one_ahead_at_an_unsafe_gap_stays_beside():
     states = list(_follow(_one(15.0, 3.5, 10.0), _wish(0.0, -2.0), 20.0, seconds=1.5))
     assert states[-1].left[0, 0] > 3.3

@@ -8,7 +8,7 @@ from kerbstone.plan.shield.assumptions import Assumptions
 from kerbstone.plan.shield.ledger import Assumption, Ledger
 from kerbstone.plan.shield.motion import advance
 from kerbstone.plan.shield.shield import Shield
-from kerbstone.plan.shield.surroundings import BlindPlaces
+from kerbstone.plan.shield.surroundings import BlindPlaces, BlindStretches
 from shielded import SHARP, VEHICLE, leader, seen, states, straight_road
 
 
@@ -89,6 +89,22 @@ def test_one_that_appears_from_nowhere_is_a3_and_from_a_blind_place_is_not(unche
 
         ledger = watch(view, speed=8.0)
         assert ledger.broken[0, Assumption.PERCEPTION] == broken
+
+
+@pytest.mark.parametrize(
+    ("where", "broken"),
+    [((60.0, 3.5), False), ((60.0, 4.2), False), ((60.0, 5.1), True), ((90.0, 3.5), True)],
+)
+def test_who_comes_out_of_a_blind_stretch_was_within_its_lane(unchecked, where, broken):
+    stretch = BlindStretches(
+        np.array([[1]]), np.array([[2050.0]]), np.array([[2070.0]]), np.array([[True]])
+    )
+
+    def view(time):
+        return seen([[where]], 0.0, 0.0, valid=time > 0.45, stretches=stretch)
+
+    ledger = watch(view, speed=8.0)
+    assert ledger.broken[0, Assumption.PERCEPTION] == broken
 
 
 def test_a_truth_beyond_the_stated_errors_is_a3():

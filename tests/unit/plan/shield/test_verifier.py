@@ -227,6 +227,26 @@ def test_one_unseen_may_come_along_a_blind_stretch():
         assert judge(brake(22.0, road), nobody(stretches=behind), road).safe[0] == safe
 
 
+def test_one_unseen_ahead_in_the_next_lane_cuts_in_before_a_manoeuvre_that_holds_its_speed():
+    road = straight_road(2)
+    for first, last, held, safe in (
+        (60.0, 90.0, 0.0, True),
+        (60.0, 90.0, 2.5, False),
+        # What it cannot reach while it moves.
+        (900.0, 990.0, 2.5, True),
+    ):
+        stretch = BlindStretches(
+            np.array([[1]]),
+            np.array([[2000 + first]]),
+            np.array([[2000 + last]]),
+            np.array([[True]]),
+        )
+        made = brake(20.0, road, Candidate(hold=held))
+        verdict = judge(made, nobody(stretches=stretch), road)
+        assert verdict.safe[0] == safe
+        assert safe or verdict.cause[0] == Cause.BLIND
+
+
 def bent_road(radius=6.0):
     """A lane that turns back within a few metres, and one straight on from before it."""
     angle = np.linspace(0.0, np.pi, 40)
