@@ -106,7 +106,8 @@ def _write(
         place[cells, :2] = path[step]
         heading[cells] = filling.heading[filling.likeliest, step]
         velocity[cells] = (whole[2:] - whole[:-2])[step] / (2 * dt)
-        std[cells, :2] = filling.std(spread[gaps.group[gap], gaps.bin[gap]])[step]
+        times = float(spread[gaps.group[gap], gaps.bin[gap]])
+        std[cells, :2] = filling.std(times)[step]
         provenance[cells] = Provenance.INFILLED
     return replace(
         labels, place=place, heading=heading, velocity=velocity, std=std, provenance=provenance
