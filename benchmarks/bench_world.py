@@ -22,8 +22,8 @@ are of one trajectory and of the best of 6 (Argoverse 2's definitions): the mode
 geometric median of its modes (`world.condense`), a rule's one is of the rule fitted with one mode. Intervals are of a
 bootstrap over logs; a row is won where that of the difference to the best rule in the row lies
 below 0. `nll` is of the whole trajectory, per step. Coverage is of regions at 50, 80 and 95 %, as
-claimed and as recalibrated (`world.regions`); the scenes that they were recalibrated on are left
-out. All held-out scenes chose the checkpoint.
+claimed and as recalibrated (`world.regions`), of each domain and of all simulated towns together; the
+scenes that they were recalibrated on are left out. All held-out scenes chose the checkpoint.
 """
 
 from __future__ import annotations
@@ -132,6 +132,7 @@ def main() -> None:
             part = [row for row in found if row["task"].startswith(kind)]
             print_rows(f"{label}: {kind}", part)
         rows += found
+    rows += pool_coverage(rows)
     won = [row["won"] for row in rows if row.get("won")]
     print(f"won {won.count('yes')}, lost {won.count('no')}, neither {won.count('-')}")
     write_results("world", rows)
@@ -337,6 +338,22 @@ def coverage_rows(
                 (levels <= regions.level(share, times, sides, dataset)).mean()
             )
         yield row | {"cells": len(levels)}
+
+
+def pool_coverage(rows: Sequence[dict]) -> list[dict]:
+    """Coverage over all simulated held-out towns together, which the recalibration is about."""
+    pooled = []
+    for task in ("coverage forecast", "coverage infill"):
+        part = [r for r in rows if r["task"] == task and r["domain"].startswith("simulated")]
+        if not part:
+            continue
+        cells = np.array([row["cells"] for row in part])
+        shares = [name for name in part[0] if name.startswith(("claimed", "recalibrated"))]
+        means = {n: float(np.average([r[n] for r in part], weights=cells)) for n in shares}
+        named = {"domain": "all simulated", "task": task, "figure": "share"}
+        pooled.append(named | means | {"cells": int(cells.sum())})
+    print_rows("all simulated held-out towns: coverage", pooled)
+    return pooled
 
 
 def measure_speed(model: SceneModel) -> dict:
