@@ -282,10 +282,8 @@ class Ledger:
             reach += shield.assumptions.perception.position
             explained |= ((distance <= reach) & places.valid[:, None]).any(axis=-1)
         if stretches is not None:
-            here, seeing = (
-                predict(now, shield.road, shield.assumptions),
-                shield.assumptions.perception,
-            )
+            here = predict(now, shield.road, shield.assumptions)
+            seeing = shield.assumptions.perception
             error = seeing.position + _SLACK
             # It has been within its lane until a step ago, as far as its corners can be told.
             corners = seeing.size + 2.0 * seeing.heading * here.half[..., 0]

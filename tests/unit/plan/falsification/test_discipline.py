@@ -66,7 +66,7 @@ def test_one_far_ahead_cuts_in_as_fast_as_it_can():
 
 
 def test_one_far_ahead_stays_in_its_lane_while_it_is_hidden_and_may_leave_it_then():
-    # Its lane is 3.5 m wide and its middle lies at 3.5 m; it wants into ego's way, and it may.
+    # Ego drives as fast in the next lane, far behind: it may come over, and wants to.
     crowd, ego = _one(80.0, 0.0, 10.0), np.zeros((1, 6))
     ego[0, StateIndex.Y], ego[0, StateIndex.SPEED] = -3.5, 10.0
     discipline, permits = begin_discipline(crowd, ASSUMED, CAR), look_up_permits(crowd, ASSUMED)
