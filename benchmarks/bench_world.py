@@ -23,7 +23,7 @@ geometric median of its modes (`world.condense`), a rule's one is of the rule fi
 bootstrap over logs; a row is won where that of the difference to the best rule in the row lies
 below 0. `nll` is of the whole trajectory, per step. Coverage is of regions at 50, 80 and 95 %, as
 claimed and as recalibrated (`world.regions`), of each domain and of all simulated towns together; the
-scenes that they were recalibrated on are left out. All held-out scenes chose the checkpoint.
+logs that they were recalibrated on are left out everywhere. All held-out scenes chose the checkpoint.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from kerbstone.world import (
     pretrain,
     read_model,
 )
-from kerbstone.world.anchors import anchor
 from kerbstone.world.baselines import Example, fit_baseline
+from kerbstone.world.covering import describe_cells
 from kerbstone.world.embedding import encode_batch
 from kerbstone.world.masks import Forecast, Infill, Mask, MaskFamily
 from kerbstone.world.metrics import (
@@ -62,7 +62,7 @@ from kerbstone.world.metrics import (
 from kerbstone.world.mixture import Mixture
 from kerbstone.world.observed import Observed
 from kerbstone.world.predicting import fit_limits
-from kerbstone.world.regions import Regions, read_regions
+from kerbstone.world.regions import Cells, Regions, read_regions
 from kerbstone.world.tokens import stack, tokenise
 from kerbstone.world.training.splits import split_store
 from kerbstone.world.windows import STEP, Window, cut_window
@@ -103,7 +103,8 @@ def main() -> None:
     model, header = read_model(options.model)
     split = split_store(store, None, tuple(header["data"]["held_out"]))
     regions = read_regions(options.model)
-    held_out = {scene.id for scene in split.held_out} - set(regions.scenes)
+    told_by = {scene.log for scene in split.held_out if scene.id in regions.scenes}
+    held_out = {scene.id for scene in split.held_out if scene.log not in told_by}
     learned = {scene.id for scene in split.train}
     scenes = store.scenes(["id", "dataset", "town", "log_key", "duration"]).to_pylist()
     for scene in scenes:
@@ -319,23 +320,22 @@ def coverage_rows(
     """How many truths lie within regions, as claimed and as recalibrated."""
     steps = min(case.window.steps for case in cases)
     for name, family in (("forecast", Forecast(0.4 * steps * STEP)), ("infill", Infill(share=1.0))):
-        level, away, between = [], [], []
+        level, cells = [], []
         seen = [(case, hide(case.window, family(case.window, rng))) for case in cases]
         said = predict_all(model, (left for _, left in seen))
         for (case, left), prediction in zip(seen, said, strict=True):
             counted = prediction.asked & case.window.valid
             counted &= np.arange(case.window.steps) % 5 == 4
-            path = anchor(left)
             found = region_level(prediction.mixture, case.window.position, counted)
             level.append(found[counted])
-            away.append(np.minimum(path.age, path.wait)[counted])
-            between.append((np.isfinite(path.age) & np.isfinite(path.wait))[counted])
-        levels, times, sides = map(np.concatenate, (level, away, between))
+            cells.append(describe_cells(left, prediction.mixture).select(counted))
+        levels = np.concatenate(level)
+        told = Cells(*(np.concatenate(part) for part in zip(*cells, strict=True)))
         row: dict = {"task": f"coverage {name}", "figure": "share"}
         for share in (0.5, 0.8, 0.95):
             row[f"claimed_{share:g}"] = coverage(levels, share)
             row[f"recalibrated_{share:g}"] = float(
-                (levels <= regions.level(share, times, sides, dataset)).mean()
+                (levels <= regions.level(share, told, dataset)).mean()
             )
         yield row | {"cells": len(levels)}
 

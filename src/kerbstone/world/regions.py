@@ -2,13 +2,15 @@
 
 A mixture claims that its region at level q holds the truth with probability q. On held-out windows
 one sees which level truly holds it how often; so for a wanted share the region is drawn at the
-level that held it there, by the data set, by how far away in time what is seen lies and by whether
-there is more of it on both sides. That holds on windows that are exchangeable with those; elsewhere it is a claim
-again.
+level that held it there, by the data set, by how far away in time what is seen lies, by whether there is more
+of it on both sides, and by how wide the model's own scales are: it tends to be too sure where it
+is unsure, and too unsure where it is sure. That holds on windows that are exchangeable with those;
+elsewhere it is a claim again.
 
 References:
     Kuleshov, Fenner and Ermon, "Accurate Uncertainties for Deep Learning Using Calibrated
     Regression", ICML 2018.
+    Vovk, Lindsay, Nouretdinov and Gammerman, "Mondrian Confidence Machine", 2003.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -30,12 +32,33 @@ FILE = "regions.json"
 SHARES = np.arange(1, 100) / 100
 """Shares of truths for which the level is known."""
 
-_LAYOUT = 1
+_LAYOUT = 2
 _ENDS = (0.5, 1.0, 2.0, 3.0, 5.0)
 """Where one class of times away ends and the next begins [s]."""
+_WIDTHS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""The same of widths."""
 _ENOUGH = 200
 _LARGEST = 1 << 20
 _ALL = "all"
+
+
+class Cells(NamedTuple):
+    """By what cells that are hidden are told apart (`covering.describe_cells`).
+
+    Args:
+        away: Time to the nearest step that is seen [s].
+        is_between: Whether steps before and after are seen.
+        width: Scale of the likeliest mode, the geometric mean of both axes, in units of the anchor
+            (`anchors.Anchors.unit`).
+    """
+
+    away: Float64[np.ndarray, "*shape"]
+    is_between: Bool[np.ndarray, "*shape"]
+    width: Float64[np.ndarray, "*shape"]
+
+    def select(self, rows: np.ndarray) -> Cells:
+        """Return those that an index or a mask tells."""
+        return Cells(*(part[rows] for part in self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +75,12 @@ class Regions:
     levels: Mapping[str, Float64[np.ndarray, " share"]]
     scenes: tuple[str, ...] = ()
 
-    def level(
-        self,
-        share: float,
-        away: Float64[np.ndarray, "*shape"],
-        is_between: Bool[np.ndarray, "*shape"],
-        dataset: str = "",
-    ) -> Float64[np.ndarray, "*shape"]:
+    def level(self, share: float, cells: Cells, dataset: str = "") -> Float64[np.ndarray, "*shape"]:
         """Return the level whose regions hold a share of truths.
 
         Args:
             share: The wanted share, such as 0.8.
-            away: Time to the nearest step that is seen [s].
-            is_between: Whether steps before and after are seen.
+            cells: What is known of the cells.
             dataset: Name of the data set that the cells are of; "" for what holds over all.
 
         Raises:
@@ -72,19 +88,22 @@ class Regions:
         """
         if not SHARES[0] <= share <= SHARES[-1]:
             raise InputError("value", "a share lies between 0.01 and 0.99", why=f"found {share}")
-        found = np.full(away.shape, np.interp(share, SHARES, self.levels[_ALL]))
-        names = _name(away, is_between)
-        for name in np.unique(names):
-            known = [key for key in (_join(dataset, name), str(name)) if key in self.levels]
+        found = np.full(cells.away.shape, np.interp(share, SHARES, self.levels[_ALL]))
+        fine, coarse = _name(cells)
+        # The finest class of which enough was seen, of the own data set before that of all.
+        for name in np.unique(fine):
+            own = fine == name
+            names = str(name), str(coarse[own][0])
+            keys = [*(_join(dataset, each) for each in names), *names]
+            known = [key for key in keys if key in self.levels]
             if known:
-                found[names == name] = np.interp(share, SHARES, self.levels[known[0]])
+                found[own] = np.interp(share, SHARES, self.levels[known[0]])
         return found
 
 
 def fit_regions(
     level: Float64[np.ndarray, " cell"],
-    away: Float64[np.ndarray, " cell"],
-    is_between: Bool[np.ndarray, " cell"],
+    cells: Cells,
     dataset: Sequence[str] | np.ndarray,
     *,
     model: str,
@@ -95,8 +114,7 @@ def fit_regions(
     Args:
         level: Level of the smallest region that holds each truth (`metrics.region_level`); NaN
             does not count.
-        away: Time to the nearest step that is seen [s].
-        is_between: Whether steps before and after are seen.
+        cells: What is known of each cell.
         dataset: Data set of each cell.
         model: Version of the model.
         scenes: Ids of the scenes that the cells are of.
@@ -107,16 +125,15 @@ def fit_regions(
     known = np.isfinite(level)
     if not known.any():
         raise InputError("empty", "no cell tells of regions: nobody is there where it is asked for")
-    level, names = level[known], _name(away[known], is_between[known])
-    datasets = np.asarray(dataset, object)[known]
+    level, datasets = level[known], np.asarray(dataset, object)[known]
     levels = {_ALL: _quantiles(level)}
-    for name in np.unique(names):
-        for key, cells in [
-            (str(name), names == name),
-            *((_join(d, name), (names == name) & (datasets == d)) for d in sorted(set(datasets))),
-        ]:
-            if cells.sum() >= _ENOUGH:
-                levels[key] = _quantiles(level[cells])
+    for names in _name(cells.select(known)):
+        for name in np.unique(names):
+            own = names == name
+            sides = {_join(each, name): own & (datasets == each) for each in set(datasets)}
+            for key, chosen in ({str(name): own} | sides).items():
+                if chosen.sum() >= _ENOUGH:
+                    levels[key] = _quantiles(level[chosen])
     return Regions(model, levels, tuple(scenes))
 
 
@@ -191,11 +208,16 @@ def _join(dataset: str, name: str) -> str:
     return f"{dataset}/{name}"
 
 
-def _name(away: np.ndarray, is_between: np.ndarray) -> np.ndarray:
-    """Return the name of the class of each cell."""
-    place = np.digitize(away, _ENDS)
-    names = np.array([f"{side}-{n}" for side in ("beyond", "between") for n in range(6)])
-    return names[place + 6 * is_between]
+def _name(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """Return the name of the class of each cell: a fine one, and a coarse one that holds it."""
+    place, width = np.digitize(cells.away, _ENDS), np.digitize(cells.width, _WIDTHS)
+    sides = ("beyond", "between")
+    coarse = np.array([[f"{side}-{n}" for n in range(len(_ENDS) + 1)] for side in sides])
+    fine = np.array(
+        [[[f"{c}-{n}" for n in range(len(_WIDTHS) + 1)] for c in row] for row in coarse]
+    )
+    side = cells.is_between.astype(int)
+    return fine[side, place, width], coarse[side, place]
 
 
 def _wrong(file: Path, why: str) -> InputError:

@@ -4,40 +4,49 @@ import numpy as np
 import pytest
 
 from kerbstone.errors import InputError
-from kerbstone.world.regions import FILE, fit_regions, read_regions, write_regions
+from kerbstone.world.regions import FILE, SHARES, Cells, fit_regions, read_regions, write_regions
+
+CELL = Cells(np.array([0.2]), np.array([True]), np.array([1 / 100]))
 
 
 def draw(seed, count=20_000):
-    """Return levels of a model whose regions are too small, the more so the further away."""
+    """Return levels of a model whose regions are too small, the more so the further away.
+
+    And the more so the wider they are.
+    """
     rng = np.random.default_rng(seed)
     away = rng.uniform(0.1, 6.0, count)
     is_between = rng.random(count) < 0.5
+    width = 2 ** rng.uniform(-7, 1, count)
     dataset = np.where(rng.random(count) < 0.5, "one", "other").astype(object)
     power = (1 + 0.5 * away + 2 * is_between) * np.where(dataset == "one", 1.0, 0.3)
-    return rng.random(count) ** (1 / power), away, is_between, dataset
+    power *= np.where(width > 1 / 8, 2.0, 1.0)
+    return rng.random(count) ** (1 / power), Cells(away, is_between, width), dataset
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
 def test_recalibrated_regions_hold_what_they_say_on_other_cells(share):
-    regions = fit_regions(*draw(0), model="m")
-    level, away, is_between, dataset = draw(1)
+    regions = fit_regions(*draw(0, 60_000), model="m")
+    level, cells, dataset = draw(1)
     held = np.zeros(len(level), bool)
     for name in ("one", "other"):
         own = dataset == name
-        held[own] = level[own] <= regions.level(share, away[own], is_between[own], name)
+        held[own] = level[own] <= regions.level(share, cells.select(own), name)
         assert held[own].mean() == pytest.approx(share, abs=0.03)
     assert held.mean() == pytest.approx(share, abs=0.02)
-    for part in (away < 1, away > 4, is_between, ~is_between):
+    away, is_between, width = cells
+    parts = (away < 1, away > 4, is_between, ~is_between, width < 1 / 16, width > 1 / 4)
+    for part in parts:
         assert held[part].mean() == pytest.approx(share, abs=0.04)
     # Those that the model claims do not.
     assert abs((level <= share).mean() - share) > 0.04
 
 
 def test_classes_with_few_cells_take_the_levels_of_all():
-    level, away, is_between, dataset = draw(2, 300)
-    regions = fit_regions(level, away, is_between, dataset, model="m")
+    level, cells, dataset = draw(2, 300)
+    regions = fit_regions(level, cells, dataset, model="m")
     assert set(regions.levels) == {"all"}
-    one = regions.level(0.8, np.array([0.2]), np.array([True]))
+    one = regions.level(0.8, CELL)
     assert one == pytest.approx(np.quantile(level, 0.8), abs=0.02)
 
 
@@ -55,7 +64,7 @@ def test_regions_come_back_from_their_file(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        {"regions": 2},
+        {"regions": 1},
         {"levels": {}},
         {"levels": {"all": [0.5]}},
         {"levels": {"all": [2.0] * 99}},
@@ -82,15 +91,24 @@ def test_missing_and_broken_files_are_errors(tmp_path):
 
 def test_nothing_to_fit_and_impossible_shares_are_errors():
     with pytest.raises(InputError, match="no cell"):
-        fit_regions(np.array([np.nan]), np.array([1.0]), np.array([True]), ["one"], model="m")
+        fit_regions(np.array([np.nan]), CELL, ["one"], model="m")
     regions = fit_regions(*draw(0), model="m")
     with pytest.raises(InputError, match="a share lies between"):
-        regions.level(0.999, np.array([1.0]), np.array([True]))
+        regions.level(0.999, CELL)
 
 
 def test_a_data_set_that_was_not_there_takes_what_holds_over_all():
     regions = fit_regions(*draw(0), model="m")
-    cell = np.array([0.2]), np.array([True])
-    overall = regions.level(0.8, *cell)
-    assert regions.level(0.8, *cell, "third") == overall
-    assert regions.level(0.8, *cell, "one") != overall
+    overall = regions.level(0.8, CELL)
+    assert regions.level(0.8, CELL, "third") == overall
+    assert regions.level(0.8, CELL, "one") != overall
+
+
+def test_a_width_that_was_seldom_seen_takes_the_levels_of_its_time_away():
+    level, cells, dataset = draw(0)
+    common = cells.width < 1 / 2
+    regions = fit_regions(level[common], cells.select(common), dataset[common], model="m")
+    narrow, wide = (Cells(np.array([2.5]), np.array([True]), np.array([w])) for w in (0.01, 3.0))
+    coarse = np.interp(0.8, SHARES, regions.levels["between-3"])
+    assert regions.level(0.8, wide) == pytest.approx(coarse)
+    assert regions.level(0.8, narrow) < coarse

@@ -39,7 +39,6 @@ def pretrain(
     config: PretrainConfig | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
     on_calibrate: Callable[[int], object] = lambda _: None,
-    on_calibrated: Callable[[int], object] = lambda _: None,
 ) -> PretrainReport:
     """Train the model of the road on a store, or go on where a run was stopped.
 
@@ -57,7 +56,6 @@ def pretrain(
         on_progress: Called with each line of the log.
         on_calibrate: Called, once it is trained, with the number of held-out scenes by which it is
             calibrated: which tell what is usual.
-        on_calibrated: Called with 1 after each of them.
 
     Raises:
         InputError: There is nothing to learn from or to hold out; a checkpoint or all scenes are
@@ -81,7 +79,6 @@ def pretrain(
         plan.split.held_out,
         scenes=config.calibration_scenes,
         on_start=on_calibrate,
-        on_result=on_calibrated,
     )
     return replace(report, is_calibrated=is_calibrated)
 

@@ -184,7 +184,7 @@ def thin_split(split: Split, share: float, *, seed: int = 0) -> Split:
     places = name_places([*split.train, *split.held_out])[: len(split.train)]
     if len(set(places)) < _FEW:
         places = [scene.log for scene in split.train]
-    ranked = sorted(set(places), key=lambda place: (_hash(place, seed), place))
+    ranked = sorted(set(places), key=lambda place: (hash_name(place, seed), place))
     kept = set(ranked[: max(round(share * len(ranked)), 1)])
     train = [scene for scene, place in zip(split.train, places, strict=True) if place in kept]
     return Split(tuple(train), split.held_out, split.places)
@@ -228,13 +228,14 @@ def _name_town(town: str) -> str:
 
 def _choose(places: set[str], share: float, seed: int) -> set[str]:
     """Return the places whose hash is below a share, but never none and never all."""
-    ranked = sorted((_hash(place, seed), place) for place in places)
+    ranked = sorted((hash_name(place, seed), place) for place in places)
     count = sum(value < share for value, _ in ranked)
     return {place for _, place in ranked[: min(max(count, 1), len(ranked) - 1)]}
 
 
-def _hash(place: str, seed: int) -> float:
-    digest = hashlib.blake2b(f"{seed}\0{place}".encode(), digest_size=8).digest()
+def hash_name(name: str, seed: int = 0) -> float:
+    """Return a number from 0 to 1 for a name, as if drawn, and always the same."""
+    digest = hashlib.blake2b(f"{seed}\0{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
