@@ -24,6 +24,13 @@ bootstrap over logs; a row is won where that of the difference to the best rule 
 below 0. `nll` is of the whole trajectory, per step. Coverage is of regions at 50, 80 and 95 %, as
 claimed and as recalibrated (`world.regions`), of each domain and of all simulated towns together; the
 logs that they were recalibrated on are left out everywhere. All held-out scenes chose the checkpoint.
+
+`--test` looks at another store instead, all of whose simulated towns that were not trained on are
+new to all choices:
+
+    kerbstone simulate --store fresh --logs 60 --side both --duration 90 --agents 80 --seed 1021 \
+        --town grid --town spider --town roundabouts --town motorway --town braunschweig
+    python benchmarks/bench_world.py --store road --model model --test fresh --windows 120
 """
 
 from __future__ import annotations
@@ -93,6 +100,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--windows", type=int, default=150)
     parser.add_argument("--train", type=int, help="train so many steps first")
+    parser.add_argument("--test", help="a store of other simulated towns, to look at instead")
     parser.add_argument("--domain", action="append", help="only domains with this in their name")
     parser.add_argument("--lessons", type=int, default=300, help="windows that rules learn from")
     parser.add_argument("--seed", type=int, default=0)
@@ -110,6 +118,9 @@ def main() -> None:
     for scene in scenes:
         scene["is_held_out"] = scene["id"] in held_out
         scene["is_learned"] = scene["id"] in learned
+    tested = store
+    if options.test:
+        tested, scenes = open_test(options.test, scenes)
     rows = [measure_speed(model)]
     print_rows("speed", rows)
     for name, members in sorted(split_domains(scenes).items()):
@@ -121,7 +132,7 @@ def main() -> None:
         is_new = not any(scene["is_learned"] for scene in members)
         label = f"{name} ({'new' if is_new else 'own'})"
         rng = np.random.default_rng(options.seed)
-        cases = list(draw_windows(store, test, options.windows, rng))
+        cases = list(draw_windows(tested, test, options.windows, rng))
         lessons = list(draw_windows(store, train, options.lessons, rng))
         found = [
             *forecast_rows(model, cases, lessons, rng),
@@ -137,6 +148,22 @@ def main() -> None:
     won = [row["won"] for row in rows if row.get("won")]
     print(f"won {won.count('yes')}, lost {won.count('no')}, neither {won.count('-')}")
     write_results("world", rows)
+
+
+def open_test(name: str, scenes: list[dict]) -> tuple[Store, list[dict]]:
+    """Open a store of simulated towns, and add its scenes of those that were not trained on."""
+    store = Store.open(name)
+    learned = {name_network(scene) for scene in scenes if scene["is_learned"]}
+    scenes = [scene | {"is_held_out": False} for scene in scenes]
+    for scene in store.scenes(["id", "dataset", "town", "log_key", "duration"]).to_pylist():
+        is_other = scene["dataset"] == "sumo" and name_network(scene) not in learned
+        scenes.append(scene | {"is_held_out": is_other, "is_learned": False})
+    return store, scenes
+
+
+def name_network(scene: dict) -> str:
+    """Return the name of a simulated town without the side on which it drives."""
+    return scene["town"].removesuffix("-left").removesuffix("-right")
 
 
 def train_model(store: Store, out: str, steps: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerbstone.world.checking import ForecastCheck, check_forecasts
+    from kerbstone.world.covering import describe_cells
     from kerbstone.world.embedding import SceneVectors, embed_scene
     from kerbstone.world.masks import (
         Counterfactual,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kerbstone.world.network import SIZES, ModelConfig, SceneModel, build_model
     from kerbstone.world.observed import Observed, hide
     from kerbstone.world.predicting import Prediction, predict, predict_all
+    from kerbstone.world.regions import Regions, read_regions
     from kerbstone.world.scoring import SceneScores, score_scene
     from kerbstone.world.training.config import PretrainConfig
     from kerbstone.world.training.model_file import read_model
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 # mask windows, nobody needs to load JAX.
 _HOMES = {
     "checking": ("ForecastCheck", "check_forecasts"),
+    "covering": ("describe_cells",),
     "embedding": ("SceneVectors", "embed_scene"),
     "masks": (
         "Counterfactual",
@@ -51,6 +54,7 @@ _HOMES = {
     "network": ("SIZES", "ModelConfig", "SceneModel", "build_model"),
     "observed": ("Observed", "hide"),
     "predicting": ("Prediction", "predict", "predict_all"),
+    "regions": ("Regions", "read_regions"),
     "scoring": ("SceneScores", "score_scene"),
     "training.config": ("PretrainConfig",),
     "training.model_file": ("read_model",),
@@ -74,6 +78,7 @@ __all__ = [
     "OneOf",
     "Prediction",
     "PretrainConfig",
+    "Regions",
     "Scatter",
     "SceneModel",
     "SceneScores",
@@ -85,12 +90,14 @@ __all__ = [
     "check_forecasts",
     "condense",
     "cut_window",
+    "describe_cells",
     "embed_scene",
     "hide",
     "predict",
     "predict_all",
     "pretrain",
     "read_model",
+    "read_regions",
     "score_scene",
 ]
 

@@ -32,12 +32,12 @@ class Covered(NamedTuple):
     Args:
         level: Level of the smallest region that holds the truth.
         cells: What is known of each.
-        dataset: Data set of each.
+        scene: Id of the scene of each.
     """
 
     level: Float64[np.ndarray, " cell"]
     cells: Cells
-    dataset: np.ndarray
+    scene: np.ndarray
 
 
 def cover_cells(
@@ -60,17 +60,17 @@ def cover_cells(
     found = [Covered(np.zeros(0), empty, np.zeros(0, object))]
     rest = iter(scenes)
     while group := list(islice(rest, _AT_ONCE)):
-        cut = [(scene.source.dataset, *each) for scene in group for each in _cut(scene, windows)]
+        cut = [(scene.id, *each) for scene in group for each in _cut(scene, windows)]
         seen = [hide(window, family(window, rng)) for _, window, family in cut]
         said = predict_all(model, seen)
-        for (dataset, window, _), left, prediction in zip(cut, seen, said, strict=True):
+        for (scene, window, _), left, prediction in zip(cut, seen, said, strict=True):
             counted = prediction.asked & window.valid
             counted &= (np.arange(window.steps) % _EVERY) == (_EVERY - 1)
             if not counted.any():
                 continue
             level = region_level(prediction.mixture, window.position, counted)[counted]
             cells = describe_cells(left, prediction.mixture).select(counted)
-            found.append(Covered(level, cells, np.full(len(level), dataset, object)))
+            found.append(Covered(level, cells, np.full(len(level), scene, object)))
     level, cells, names = zip(*found, strict=True)
     parts = Cells(*(np.concatenate(part) for part in zip(*cells, strict=True)))
     return Covered(np.concatenate(level), parts, np.concatenate(names))

@@ -4,12 +4,15 @@ A mixture claims that its region at level q holds the truth with probability q. 
 one sees which level truly holds it how often; so for a wanted share the region is drawn at the
 level that held it there, by the data set, by how far away in time what is seen lies, by whether there is more
 of it on both sides, and by how wide the model's own scales are: it tends to be too sure where it
-is unsure, and too unsure where it is sure. That holds on windows that are exchangeable with those;
-elsewhere it is a claim again.
+is unsure, and too unsure where it is sure. Towns differ, and who asks is in a new one: so every
+held-out town, or log where there are no towns, counts the same, however much was seen of it. That
+holds in places that are exchangeable with those; elsewhere it is a claim again.
 
 References:
     Kuleshov, Fenner and Ermon, "Accurate Uncertainties for Deep Learning Using Calibrated
     Regression", ICML 2018.
+    Dunn, Wasserman and Ramdas, "Distribution-Free Prediction Sets for Two-Layer Hierarchical
+    Models", Journal of the American Statistical Association 118, 2023 (groups that count the same);
     Vovk, Lindsay, Nouretdinov and Gammerman, "Mondrian Confidence Machine", 2003.
 """
 
@@ -105,6 +108,7 @@ def fit_regions(
     level: Float64[np.ndarray, " cell"],
     cells: Cells,
     dataset: Sequence[str] | np.ndarray,
+    place: Sequence[str] | np.ndarray,
     *,
     model: str,
     scenes: Sequence[str] = (),
@@ -116,6 +120,7 @@ def fit_regions(
             does not count.
         cells: What is known of each cell.
         dataset: Data set of each cell.
+        place: Town of each cell, or its log: all count the same.
         model: Version of the model.
         scenes: Ids of the scenes that the cells are of.
 
@@ -125,15 +130,17 @@ def fit_regions(
     known = np.isfinite(level)
     if not known.any():
         raise InputError("empty", "no cell tells of regions: nobody is there where it is asked for")
-    level, datasets = level[known], np.asarray(dataset, object)[known]
-    levels = {_ALL: _quantiles(level)}
-    for names in _name(cells.select(known)):
+    level, cells = level[known], cells.select(known)
+    datasets, places = (np.asarray(each, object)[known] for each in (dataset, place))
+    weight = _weigh(places, cells.is_between)
+    levels = {_ALL: _quantiles(level, weight)}
+    for names in _name(cells):
         for name in np.unique(names):
             own = names == name
             sides = {_join(each, name): own & (datasets == each) for each in set(datasets)}
             for key, chosen in ({str(name): own} | sides).items():
                 if chosen.sum() >= _ENOUGH:
-                    levels[key] = _quantiles(level[chosen])
+                    levels[key] = _quantiles(level[chosen], weight[chosen])
     return Regions(model, levels, tuple(scenes))
 
 
@@ -198,10 +205,21 @@ def _check(read: Any, file: Path) -> Regions:
     return Regions(model, arrays, tuple(scenes))
 
 
-def _quantiles(level: np.ndarray) -> np.ndarray:
-    # As of split conformal prediction: of n cells, the k-th level holds k / (n + 1) of new ones.
-    rank = np.ceil(SHARES * (len(level) + 1)).astype(int)
-    return np.append(np.sort(level), 1.0)[np.minimum(rank, len(level) + 1) - 1]
+def _weigh(places: np.ndarray, is_between: np.ndarray) -> np.ndarray:
+    """Return the weights of cells by which all places count the same, on either side."""
+    weight = np.zeros(len(places))
+    for side in (is_between, ~is_between):
+        _, number = np.unique(places[side].astype(str), return_inverse=True)
+        weight[side] = 1 / np.bincount(number)[number]
+    return weight
+
+
+def _quantiles(level: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    # As of split conformal prediction: the new cell counts as one more, of the largest level.
+    order = np.argsort(level, kind="stable")
+    held = np.cumsum(weight[order]) / (weight.sum() + weight.mean())
+    place = np.searchsorted(held, SHARES - 1e-9)
+    return np.append(level[order], 1.0)[place]
 
 
 def _join(dataset: str, name: str) -> str:

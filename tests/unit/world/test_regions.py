@@ -21,13 +21,13 @@ def draw(seed, count=20_000):
     dataset = np.where(rng.random(count) < 0.5, "one", "other").astype(object)
     power = (1 + 0.5 * away + 2 * is_between) * np.where(dataset == "one", 1.0, 0.3)
     power *= np.where(width > 1 / 8, 2.0, 1.0)
-    return rng.random(count) ** (1 / power), Cells(away, is_between, width), dataset
+    return rng.random(count) ** (1 / power), Cells(away, is_between, width), dataset, dataset
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
 def test_recalibrated_regions_hold_what_they_say_on_other_cells(share):
     regions = fit_regions(*draw(0, 60_000), model="m")
-    level, cells, dataset = draw(1)
+    level, cells, dataset, _ = draw(1)
     held = np.zeros(len(level), bool)
     for name in ("one", "other"):
         own = dataset == name
@@ -43,8 +43,8 @@ def test_recalibrated_regions_hold_what_they_say_on_other_cells(share):
 
 
 def test_classes_with_few_cells_take_the_levels_of_all():
-    level, cells, dataset = draw(2, 300)
-    regions = fit_regions(level, cells, dataset, model="m")
+    level, cells, dataset, _ = draw(2, 300)
+    regions = fit_regions(level, cells, dataset, dataset, model="m")
     assert set(regions.levels) == {"all"}
     one = regions.level(0.8, CELL)
     assert one == pytest.approx(np.quantile(level, 0.8), abs=0.02)
@@ -91,7 +91,7 @@ def test_missing_and_broken_files_are_errors(tmp_path):
 
 def test_nothing_to_fit_and_impossible_shares_are_errors():
     with pytest.raises(InputError, match="no cell"):
-        fit_regions(np.array([np.nan]), CELL, ["one"], model="m")
+        fit_regions(np.array([np.nan]), CELL, ["one"], ["here"], model="m")
     regions = fit_regions(*draw(0), model="m")
     with pytest.raises(InputError, match="a share lies between"):
         regions.level(0.999, CELL)
@@ -105,10 +105,23 @@ def test_a_data_set_that_was_not_there_takes_what_holds_over_all():
 
 
 def test_a_width_that_was_seldom_seen_takes_the_levels_of_its_time_away():
-    level, cells, dataset = draw(0)
+    level, cells, dataset, _ = draw(0)
     common = cells.width < 1 / 2
-    regions = fit_regions(level[common], cells.select(common), dataset[common], model="m")
+    parts = level[common], cells.select(common), dataset[common], dataset[common]
+    regions = fit_regions(*parts, model="m")
     narrow, wide = (Cells(np.array([2.5]), np.array([True]), np.array([w])) for w in (0.01, 3.0))
     coarse = np.interp(0.8, SHARES, regions.levels["between-3"])
     assert regions.level(0.8, wide) == pytest.approx(coarse)
     assert regions.level(0.8, narrow) < coarse
+
+
+def test_every_town_counts_the_same_however_much_was_seen_of_it():
+    rng = np.random.default_rng(3)
+    # In one town all lies far out, in the other near; of the first a tenth as much was seen.
+    level = np.concatenate([rng.uniform(0.6, 1.0, 500), rng.uniform(0.0, 0.4, 5000)])
+    place = np.repeat(["far", "near"], [500, 5000])
+    cells = Cells(np.full(5500, 0.2), np.ones(5500, bool), np.full(5500, 0.1))
+    regions = fit_regions(level, cells, ["one"] * 5500, place, model="m")
+    held = level <= regions.level(0.75, cells, "one")
+    assert held[place == "near"].all()
+    assert held[place == "far"].mean() == pytest.approx(0.5, abs=0.02)

@@ -16,7 +16,7 @@ from kerbstone.world.calibration_file import read_calibration, write_calibration
 from kerbstone.world.model_version import version_of
 from kerbstone.world.regions import fit_regions, read_regions, write_regions
 from kerbstone.world.training.model_file import read_model
-from kerbstone.world.training.splits import Listed, hash_name
+from kerbstone.world.training.splits import Listed, hash_name, name_places
 
 _LONGEST = 60.0
 """Of a scene no more than this is looked at [s]."""
@@ -74,9 +74,17 @@ def keep_calibrated(
             beginnings(scenes),
             model=version,
         )
-        cells = cover_cells(model, beginnings(len(chosen)))
-        names = [scene.id for scene in chosen]
-        regions = fit_regions(*cells, model=version, scenes=names)
+        level, cells, scene_of = cover_cells(model, beginnings(len(chosen)))
+        datasets = {scene.id: scene.dataset for scene in chosen}
+        places = dict(zip(datasets, name_places(chosen), strict=True))
+        regions = fit_regions(
+            level,
+            cells,
+            [datasets[name] for name in scene_of],
+            [places[name] for name in scene_of],
+            model=version,
+            scenes=tuple(datasets),
+        )
     except InputError as error:
         if error.code != "empty":
             raise
