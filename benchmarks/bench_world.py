@@ -23,7 +23,7 @@ geometric median of its modes (`world.condense`), a rule's one is of the rule fi
 bootstrap over logs; a row is won where that of the difference to the best rule in the row lies
 below 0. `nll` is of the whole trajectory, per step. Coverage is of regions at 50, 80 and 95 %, as
 claimed and as recalibrated (`world.regions`), of each domain and of all simulated towns together; the
-logs that they were recalibrated on are left out everywhere. All held-out scenes chose the checkpoint.
+logs that they were recalibrated on are left out there. All held-out scenes chose the checkpoint.
 
 `--test` looks at another store instead, all of whose simulated towns that were not trained on are
 new to all choices:
@@ -112,12 +112,13 @@ def main() -> None:
     split = split_store(store, None, tuple(header["data"]["held_out"]))
     regions = read_regions(options.model)
     told_by = {scene.log for scene in split.held_out if scene.id in regions.scenes}
-    held_out = {scene.id for scene in split.held_out if scene.log not in told_by}
+    held_out = {scene.id for scene in split.held_out}
     learned = {scene.id for scene in split.train}
     scenes = store.scenes(["id", "dataset", "town", "log_key", "duration"]).to_pylist()
     for scene in scenes:
         scene["is_held_out"] = scene["id"] in held_out
         scene["is_learned"] = scene["id"] in learned
+        scene["is_free"] = scene["log_key"] not in told_by
     tested = store
     if options.test:
         tested, scenes = open_test(options.test, scenes)
@@ -137,8 +138,10 @@ def main() -> None:
         found = [
             *forecast_rows(model, cases, lessons, rng),
             *infill_rows(model, cases, lessons, rng),
-            *coverage_rows(model, cases, regions, members[0]["dataset"], rng),
         ]
+        if free := [scene for scene in test if scene["is_free"]]:
+            cases = list(draw_windows(tested, free, options.windows, rng))
+            found += coverage_rows(model, cases, regions, members[0]["dataset"], rng)
         found = [{"domain": label, **row} for row in found]
         for kind in ("forecast", "infill", "coverage"):
             part = [row for row in found if row["task"].startswith(kind)]
@@ -157,7 +160,7 @@ def open_test(name: str, scenes: list[dict]) -> tuple[Store, list[dict]]:
     scenes = [scene | {"is_held_out": False} for scene in scenes]
     for scene in store.scenes(["id", "dataset", "town", "log_key", "duration"]).to_pylist():
         is_other = scene["dataset"] == "sumo" and name_network(scene) not in learned
-        scenes.append(scene | {"is_held_out": is_other, "is_learned": False})
+        scenes.append(scene | {"is_held_out": is_other, "is_learned": False, "is_free": True})
     return store, scenes
 
 
