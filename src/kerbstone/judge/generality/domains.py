@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,12 @@ def find_trained(store: Store, header: Mapping[str, Any]) -> Trained:
 
 
 def find_domains(
-    store: Store, trained: Trained, *, is_training: bool, more: Mapping[str, str] | None = None
+    store: Store,
+    trained: Trained,
+    *,
+    is_training: bool,
+    more: Mapping[str, str] | None = None,
+    own: Collection[str] = (),
 ) -> list[Domain]:
     """Return the domains that a store has scenes of which a model was not trained on.
 
@@ -108,6 +113,7 @@ def find_domains(
         trained: What the model was trained on.
         is_training: Whether that is this store.
         more: Domains of one's own: SQL conditions by their names.
+        own: Names of domains that it was trained on in another store.
 
     Raises:
         InputError: A condition is wrong.
@@ -119,7 +125,8 @@ def find_domains(
         row["id"]: row
         for row in rows
         if _log(row) not in trained.logs
-        and not (is_training and places[row["id"]] in trained.places)
+        # Elsewhere a simulated town is the same one by its name; a recorded one may be told anew.
+        and not ((is_training or row["simulated"]) and places[row["id"]] in trained.places)
     }
     found: dict[tuple[frozenset[str], bool], Domain] = {}
     for name, where in [*_conditions(store, rows), *(more or {}).items()]:
@@ -127,12 +134,24 @@ def find_domains(
         members = [fresh[scene] for scene in sorted(inside & fresh.keys())]
         if not members and name not in (more or {}):
             continue
-        is_own = bool(inside & learned)
+        is_own = name in own or bool(inside & learned)
         is_simulated = bool(members) and all(row["simulated"] for row in members)
         key = (frozenset(row["id"] for row in members), is_own)
         domain = Domain(name, where, is_own, is_simulated, tuple(map(_list, members)))
         found.setdefault(key, domain)
     return list(found.values())
+
+
+def name_own(store: Store, trained: Trained) -> set[str]:
+    """Return the names of the domains of which a model was trained on some scenes.
+
+    Args:
+        store: The store that it was trained on.
+        trained: What it was trained on.
+    """
+    learned = {scene.id for scene in trained.scenes}
+    told = _conditions(store, _rows(store))
+    return {name for name, where in told if scenes_where(store, where) & learned}
 
 
 def name_network(town: str) -> str:

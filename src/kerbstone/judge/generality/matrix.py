@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kerbstone.errors import InputError
-from kerbstone.judge.generality.domains import Domain, Trained, find_domains, find_trained
+from kerbstone.judge.generality.domains import Domain, Trained, find_domains, find_trained, name_own
 from kerbstone.judge.generality.outcomes import Outcome, Row, make_row
 from kerbstone.judge.generality.sampling import Sample, draw_sample
 from kerbstone.judge.generality.specialists import read_specialists
@@ -86,7 +86,8 @@ def measure_generality(
     Args:
         model: Folder of the model.
         store: The store that it was trained on; it is measured on what was held out.
-        real: Another store, none of whose logs it was trained on.
+        real: Another store, none of whose logs it was trained on. A domain that both have scenes
+            of is measured there.
         specialists: Folder with a specialist for each family of tasks, where there is one.
         tasks: Names of tasks; all if none.
         domains: More domains: SQL conditions on the scenes of both stores, by their names.
@@ -135,24 +136,18 @@ def measure_generality(
 def _find_places(
     store: Store, other: Store | None, trained: Trained, more: Mapping[str, str] | None
 ) -> list[tuple[Domain, Store]]:
-    found = [(d, store) for d in find_domains(store, trained, is_training=True, more=more)]
+    found = {d.name: (d, store) for d in find_domains(store, trained, is_training=True, more=more)}
     if other is not None:
-        names = {domain.name for domain, _ in found}
-        for domain in find_domains(other, trained, is_training=False, more=more):
-            # A condition of one's own may have scenes in one store only.
-            if domain.scenes and domain.name in names:
-                raise InputError(
-                    "duplicate",
-                    f"both stores have scenes of the domain {domain.name!r}",
-                    remedy="put a condition on the dataset into it, or leave --real out",
-                )
-            if domain.scenes or domain.name not in names:
-                found.append((domain, other))
+        own = name_own(store, trained) | {d.name for d, _ in found.values() if d.is_own}
+        for domain in find_domains(other, trained, is_training=False, more=more, own=own):
+            # Held-out scenes chose the checkpoint; those of the other store had no part in anything.
+            if domain.scenes or domain.name not in found:
+                found[domain.name] = domain, other
     if not found:
         raise InputError(
             "empty", "there are no scenes that the model was not trained on", where=store.uri
         )
-    return sorted(found, key=lambda each: not each[0].is_own)
+    return sorted(found.values(), key=lambda each: not each[0].is_own)
 
 
 @dataclass(eq=False)

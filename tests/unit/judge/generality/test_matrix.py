@@ -121,6 +121,27 @@ def test_a_model_that_does_not_say_what_it_learned_from_is_refused(road):
         find_trained(road, {"objective": "masked"})
 
 
+def test_a_domain_of_both_stores_is_measured_in_the_other_one(road, model, tmp_path):
+    other = Store.create(str(tmp_path / "other"))
+    for name, town in (
+        ("learned", "grid-4-left"),  # of a town that was trained on
+        ("fresh", "grid-9-left"),
+        ("foreign", "spider-1-left"),
+    ):
+        side = DrivingSide.LEFT if name == "fresh" else DrivingSide.RIGHT
+        put_scenes(other, name, scene_of(name, town, side=side))
+    found = measure(model, road, other, tasks=["forecast-1s"])
+    scenes = {domain.name: [each.id for each in domain.scenes] for domain in found.domains}
+    own = {domain.name for domain in found.domains if domain.is_own}
+    assert scenes["grid"] == ["fresh"]
+    assert scenes["spider"] == ["foreign"]
+    assert scenes["left-hand"] == ["fresh"]
+    # Of the network it learned, of the other one and of the side it did not.
+    assert "grid" in own
+    assert not own & {"spider", "left-hand"}
+    assert len(found.rows) == len(scenes)
+
+
 def test_networks_are_towns_without_variant_and_side():
     assert name_network("roundabouts-7-left") == "roundabouts"
     assert name_network("my-town") == "my-town"
