@@ -144,8 +144,8 @@ def main() -> None:
             found += coverage_rows(model, cases, regions, members[0]["dataset"], rng)
         found = [{"domain": label, **row} for row in found]
         for kind in ("forecast", "infill", "coverage"):
-            part = [row for row in found if row["task"].startswith(kind)]
-            print_rows(f"{label}: {kind}", part)
+            if part := [row for row in found if row["task"].startswith(kind)]:
+                print_rows(f"{label}: {kind}", part)
         rows += found
     rows += pool_coverage(rows)
     won = [row["won"] for row in rows if row.get("won")]

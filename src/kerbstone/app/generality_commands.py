@@ -31,7 +31,11 @@ def generality(
     model: Annotated[Path, typer.Option(help="Folder of the model that `pretrain` made.")],
     store: StoreOption = "road",
     real: Annotated[
-        str | None, typer.Option(help="Another store, of logs that it was not trained on.")
+        str | None,
+        typer.Option(
+            help="Another store, of logs that it was not trained on; a domain that both have is "
+            "measured there."
+        ),
     ] = None,
     specialists: Annotated[
         Path | None,

@@ -212,7 +212,9 @@ def _rows(store: Store) -> list[dict[str, Any]]:
 
 
 def _log(row: Mapping[str, Any]) -> str:
-    return f"{row['dataset']}/{row['log']}"
+    # Some data sets number the logs of each town anew. Keys tell of files, which another store may
+    # have read from elsewhere.
+    return f"{row['dataset']}/{row['town'] or ''}/{row['log']}"
 
 
 def _list(row: Mapping[str, Any]) -> Listed:
