@@ -382,7 +382,8 @@ def pool_coverage(rows: Sequence[dict]) -> list[dict]:
         means = {n: float(np.average([r[n] for r in part], weights=cells)) for n in shares}
         named = {"domain": "all simulated", "task": task, "figure": "share"}
         pooled.append(named | means | {"cells": int(cells.sum())})
-    print_rows("all simulated held-out towns: coverage", pooled)
+    if pooled:
+        print_rows("all simulated held-out towns: coverage", pooled)
     return pooled
 
 
