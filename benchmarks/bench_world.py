@@ -5,7 +5,7 @@
         --town braunschweig
     kerbstone ingest $KERBSTONE_DATA/{av2,womd,interaction,nuscenes_mini,kitti_tracking} \
         $KERBSTONE_DATA/argoverse1_forecasting --store road
-    python benchmarks/bench_world.py --store road --model model --train 3500 [--windows 60]
+    python benchmarks/bench_world.py --store road --model model --train 3000 [--windows 60]
 
 `--train` trains a `tiny` model first, or goes on with it. It holds out two kinds of network
 (roundabouts, Brunswick), two towns of each other generated kind, two places of INTERACTION, Boston,
