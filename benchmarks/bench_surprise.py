@@ -20,7 +20,7 @@ import numpy as np
 
 from kerbstone.judge.generality.anomalies import AnomalyTask
 from kerbstone.judge.generality.outcomes import GENERALIST, Outcome
-from kerbstone.judge.generality.sampling import Listed, Sample, draw_sample
+from kerbstone.judge.generality.sampling import Listed, draw_sample
 from kerbstone.judge.generality.subjects import Bench
 from kerbstone.store import Store
 from kerbstone.world import read_model
@@ -58,13 +58,10 @@ def main() -> None:
             for scene, found in events.items()
         }
         count = sum(map(len, told.values()))
-        rows.append(compare(kind, count, ask(replace(sample, events=told), bench), options.seed))
+        outcome = AnomalyTask().ask(replace(sample, events=told), bench)
+        rows.append(compare(kind, count, outcome, options.seed))
     print_rows(f"{len(sample.scenes)} simulated scenes of towns never seen: AUROC", rows)
     write_results("surprise", rows)
-
-
-def ask(sample: Sample, bench: Bench) -> Outcome:
-    return AnomalyTask().ask(sample, bench)
 
 
 def compare(kind: str, events: int, outcome: Outcome, seed: int) -> dict:

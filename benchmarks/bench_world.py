@@ -30,7 +30,7 @@ new to all choices:
 
     kerbstone simulate --store fresh --logs 60 --side both --duration 90 --agents 80 --seed 1021 \
         --town grid --town spider --town roundabouts --town motorway --town braunschweig
-    python benchmarks/bench_world.py --store road --model model --test fresh --windows 120
+    python benchmarks/bench_world.py --store road --model model --test fresh --windows 80
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ from kerbstone.world.observed import Observed
 from kerbstone.world.predicting import fit_limits
 from kerbstone.world.regions import Cells, Regions, read_regions
 from kerbstone.world.tokens import stack, tokenise
-from kerbstone.world.training.splits import split_store
+from kerbstone.world.training.splits import name_town, split_store
 from kerbstone.world.windows import STEP, Window, cut_window
 from timing import measure, print_rows, write_results
 
@@ -156,17 +156,12 @@ def main() -> None:
 def open_test(name: str, scenes: list[dict]) -> tuple[Store, list[dict]]:
     """Open a store of simulated towns, and add its scenes of those that were not trained on."""
     store = Store.open(name)
-    learned = {name_network(scene) for scene in scenes if scene["is_learned"]}
+    learned = {name_town(scene["town"] or "") for scene in scenes if scene["is_learned"]}
     scenes = [scene | {"is_held_out": False} for scene in scenes]
     for scene in store.scenes(["id", "dataset", "town", "log_key", "duration"]).to_pylist():
-        is_other = scene["dataset"] == "sumo" and name_network(scene) not in learned
+        is_other = scene["dataset"] == "sumo" and name_town(scene["town"]) not in learned
         scenes.append(scene | {"is_held_out": is_other, "is_learned": False, "is_free": True})
     return store, scenes
-
-
-def name_network(scene: dict) -> str:
-    """Return the name of a simulated town without the side on which it drives."""
-    return scene["town"].removesuffix("-left").removesuffix("-right")
 
 
 def train_model(store: Store, out: str, steps: int) -> None:

@@ -198,9 +198,9 @@ def name_places(scenes: Iterable[Listed]) -> list[str]:
     scenes = list(scenes)
     towns: dict[str, set[str]] = {}
     for scene in scenes:
-        towns.setdefault(scene.dataset, set()).add(_name_town(scene.town))
+        towns.setdefault(scene.dataset, set()).add(name_town(scene.town))
     known = {town for names in towns.values() if len(names) > 1 for town in names} - {""}
-    named = [_name_town(scene.town) for scene in scenes]
+    named = [name_town(scene.town) for scene in scenes]
     return [town if town in known else scene.log for scene, town in zip(scenes, named, strict=True)]
 
 
@@ -222,7 +222,8 @@ def check_apart(split: Split) -> None:
         )
 
 
-def _name_town(town: str) -> str:
+def name_town(town: str) -> str:
+    """Return the name of a town without the side on which a simulated one drives."""
     return _SIDE.sub("", town)
 
 
@@ -245,7 +246,7 @@ def _look_up(
     """Return the places of some towns or logs, by any of their names."""
     known: dict[str, set[str]] = {}
     for scene, place in zip(scenes, places, strict=True):
-        for name in {scene.town, _name_town(scene.town), scene.log, place} - {""}:
+        for name in {scene.town, name_town(scene.town), scene.log, place} - {""}:
             known.setdefault(name, set()).add(place)
     chosen: set[str] = set()
     for name in names:
