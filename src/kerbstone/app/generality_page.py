@@ -44,14 +44,14 @@ def say_interval(bounds: Bounds) -> str:
     """
     if bounds.low is None or bounds.high is None:
         return _NONE
-    return f"{bounds.low:.2f} – {bounds.high:.2f}"
+    return f"{bounds.low:z.2f} – {bounds.high:z.2f}"
 
 
 def say_value(value: float | None) -> str:
     """Return a figure with two or three digits, a dash where it is not known."""
     if value is None:
         return _NONE
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+    return f"{value:z.3f}" if abs(value) < 1 else f"{value:.2f}"
 
 
 def _notes(matrix: Matrix) -> list[str]:
@@ -102,7 +102,7 @@ def _map_cell(row: Row, *, is_first: bool) -> str:
     side = "up" if value >= 0 else "down"
     title = f"{row.measure} {say_value(row.score.value)} {row.unit}, {row.trivial} "
     title += f"{say_value(row.trivial_score)}; {row.items} items of {row.logs} logs"
-    said = f"{value:.2f} {_MARKS.get(row.result, '')}".strip()
+    said = f"{value:z.2f} {_MARKS.get(row.result, '')}".strip()
     return f'<td class="{side}{level}{edge}" title="{escape(title)}">{said}</td>'
 
 

@@ -87,13 +87,13 @@ def pretrain(
         return
     reports: list[PretrainReport] = []
     for goal, folder in folders.items():
-        with _show_training(goal) as on_progress:
+        with _show_training(goal) as (on_progress, on_calibrate):
             report = run_pretrain(
                 store,
                 folder,
                 objective=goal,
                 on_progress=on_progress,
-                on_calibrate=_say_calibrating,
+                on_calibrate=on_calibrate,
                 **options,
             )
         _tell(report)
@@ -109,10 +109,6 @@ def pretrain(
 ALL = (pretrain,)
 
 
-def _say_calibrating(scenes: int) -> None:
-    print_note(f"looking at {count_of(scenes, 'held-out scene')} for what is usual")
-
-
 def _choose_folder(out: Path | None, store: str, size: str, goal: str, asked: str) -> Path:
     """Return the folder of a run: the one asked for, or one beside the store, or here."""
     if out is not None:
@@ -124,8 +120,14 @@ def _choose_folder(out: Path | None, store: str, size: str, goal: str, asked: st
 
 
 @contextmanager
-def _show_training(task: str) -> Iterator[Callable[[Progress], None]]:
-    """Show a bar with the losses, the rate and the time left on stderr, if it is a terminal."""
+def _show_training(
+    task: str,
+) -> Iterator[tuple[Callable[[Progress], None], Callable[[int, int], None]]]:
+    """Show a bar with the losses, the rate and the time left on stderr, if it is a terminal.
+
+    Yields:
+        What is called with the progress of the training, and with that of the calibration.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -135,7 +137,7 @@ def _show_training(task: str) -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("steps  {task.fields[told]}"),
+        TextColumn("{task.fields[told]}"),
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
@@ -147,10 +149,17 @@ def _show_training(task: str) -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             losses = f"loss {_show(progress.loss)}, held out {_show(progress.held_out_loss)}"
-            told = f"{losses}  {progress.examples_per_s:.0f} examples/s"
+            told = f"steps  {losses}  {progress.examples_per_s:.0f} examples/s"
             bar.update(row, completed=progress.step, total=progress.total, told=told)
 
-        yield show
+        def calibrate(done: int, total: int) -> None:
+            if not done:
+                bar.reset(row, description="what is usual", told="held-out scenes")
+                if not console.is_terminal:
+                    print_note("looking at held-out scenes for what is usual")
+            bar.update(row, completed=done, total=total)
+
+        yield show, calibrate
 
 
 def _print_plans(plans: dict[str, PretrainPlan], *, as_json: bool) -> None:

@@ -79,7 +79,6 @@ def calibrate(
     scenes: Iterable[Scene],
     *,
     model: str,
-    on_result: Callable[[int], object] = lambda _: None,
 ) -> Calibration:
     """Return the calibration of a model by scenes that it was not trained on.
 
@@ -88,7 +87,6 @@ def calibrate(
         embed: Its vectors of a scene.
         scenes: Held-out scenes.
         model: Version of the model.
-        on_result: Called with 1 after each scene.
 
     Raises:
         InputError: In none of them is a road user seen for long enough.
@@ -105,7 +103,6 @@ def calibrate(
         if len(vectors):
             summed = vectors.sum(axis=0, dtype=np.float64)
             total, count = (total + summed if count else summed), count + len(vectors)
-        on_result(1)
     return fit_calibration(
         np.concatenate(excess),
         np.concatenate(kind),

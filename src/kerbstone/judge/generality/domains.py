@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kerbstone.errors import InputError
+from kerbstone.errors import InputError, UsageError
 from kerbstone.judge.generality.sampling import Listed
 from kerbstone.mine.moments.rows import quote, quote_all, scenes_where
 from kerbstone.scene import DrivingSide
@@ -117,6 +117,7 @@ def find_domains(
 
     Raises:
         InputError: A condition is wrong.
+        UsageError: A domain of one's own has the name of another one.
     """
     rows = _rows(store)
     places = dict(zip((row["id"] for row in rows), name_places(map(_place, rows)), strict=True))
@@ -128,8 +129,16 @@ def find_domains(
         # Elsewhere a simulated town is the same one by its name; a recorded one may be told anew.
         and not ((is_training or row["simulated"]) and places[row["id"]] in trained.places)
     }
+    told = list(_conditions(store, rows))
+    for name in {name for name, _ in told} & set(more or {}):
+        raise UsageError(
+            "name",
+            f"there is a domain {name!r} already",
+            where="--domain",
+            remedy="give yours another name",
+        )
     found: dict[tuple[frozenset[str], bool], Domain] = {}
-    for name, where in [*_conditions(store, rows), *(more or {}).items()]:
+    for name, where in [*told, *(more or {}).items()]:
         inside = scenes_where(store, where)
         members = [fresh[scene] for scene in sorted(inside & fresh.keys())]
         if not members and name not in (more or {}):

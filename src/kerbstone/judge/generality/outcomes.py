@@ -220,7 +220,8 @@ def _find_lack(kept: Outcome, measure: Measure, logs: int) -> str:
     if measure.classes and len(np.unique(kept.truth)) < 2:
         return f"fewer than two classes have {LEAST_OF_CLASS} items"
     if logs < LEAST_LOGS:
-        return f"{logs} logs, at least {LEAST_LOGS} are needed"
+        counted = "1 log" if logs == 1 else f"{logs} logs"
+        return f"{counted}, at least {LEAST_LOGS} are needed"
     return ""
 
 

@@ -140,9 +140,10 @@ def read_specialists(
                     why=f"{told.get(name)!r}, expected {expected!r}",
                     remedy="delete it to train it anew",
                 )
-        own, other = (each.get("training", {}).get("budget") for each in (told, header))
-        if own != other:
-            notes.append(f"the specialist for {family} had another budget: {own}, not {other}")
+        for name in ("budget", "recipe"):
+            own, other = (each.get("training", {}).get(name) for each in (told, header))
+            if own != other:
+                notes.append(f"the specialist for {family} had another {name}: {own}, not {other}")
         own, other = (each.get("data", {}).get("data") for each in (told, header))
         if own != other:
             notes.append(f"the specialist for {family} was trained on other scenes")

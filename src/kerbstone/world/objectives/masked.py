@@ -16,7 +16,7 @@ from kerbstone.world.objectives.modes import Modes, at_least_one, score_modes, w
 from kerbstone.world.tokens import Example, Limits, Targets, make_example
 from kerbstone.world.windows import Window
 
-_WEIGHTS = {"nll": 0.2, "distance": 2.0, "heading": 0.2, "kind": 0.2, "presence": 0.1}
+_WEIGHTS = {"nll": 0.2, "distance": 2.0, "heading": 0.2, "kind": 0.5, "presence": 0.1}
 
 
 def make_masked(

@@ -38,7 +38,7 @@ def pretrain(
     held_out: Sequence[str] = (),
     config: PretrainConfig | None = None,
     on_progress: Callable[[Progress], object] = lambda _: None,
-    on_calibrate: Callable[[int], object] = lambda _: None,
+    on_calibrate: Callable[[int, int], object] = lambda *_: None,
 ) -> PretrainReport:
     """Train the model of the road on a store, or go on where a run was stopped.
 
@@ -54,8 +54,8 @@ def pretrain(
         held_out: Towns, or keys of logs, that are held out; a share of them if none.
         config: How to train.
         on_progress: Called with each line of the log.
-        on_calibrate: Called, once it is trained, with the number of held-out scenes by which it is
-            calibrated: which tell what is usual.
+        on_calibrate: Called, once it is trained, with how many held-out scenes were looked at to
+            tell what is usual, and with how many will be.
 
     Raises:
         InputError: There is nothing to learn from or to hold out; a checkpoint or all scenes are
@@ -78,7 +78,7 @@ def pretrain(
         plan.store,
         plan.split.held_out,
         scenes=config.calibration_scenes,
-        on_start=on_calibrate,
+        on_scene=on_calibrate,
     )
     return replace(report, is_calibrated=is_calibrated)
 

@@ -1,4 +1,4 @@
-"""The step that learns: AdamW with a moving average of the weights, compiled as one program."""
+"""The step that learns: Muon and Adam, with a moving average of the weights, as one program."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jax import Array
 
 from kerbstone.world.training.config import PretrainConfig
@@ -18,7 +19,10 @@ Objective = Callable[[Any, Any, Array], tuple[Array, Mapping[str, Array]]]
 """Takes a model, a batch and a key; returns the loss and numbers to be told of."""
 
 _MOMENTS = (0.9, 0.99)
-_EPSILON = 1e-8
+_STEP = 0.4
+"""Root mean square of a step of a matrix, in learning rates: about that of Adam's steps."""
+_LEAST_SIDE = 32
+"""A matrix with a shorter side is a readout, or has little to be made orthogonal."""
 
 
 class Learned(NamedTuple):
@@ -46,13 +50,35 @@ def learning_rate(step: int, total: int, config: PretrainConfig) -> float:
 def make_optimiser(config: PretrainConfig) -> optax.GradientTransformation:
     """Return the optimiser; what it gives is still to be multiplied by minus the learning rate.
 
+    Large matrices learn by Muon, all else by Adam.
+
     References:
+        Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+        Liu et al., "Muon is Scalable for LLM Training", arXiv:2502.16982, 2025.
         Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
     """
     return optax.chain(
         optax.clip_by_global_norm(config.clip),
-        optax.scale_by_adam(*_MOMENTS, eps=_EPSILON),
+        optax.contrib.muon(
+            -1.0,
+            adam_b1=_MOMENTS[0],
+            adam_b2=_MOMENTS[1],
+            muon_weight_dimension_numbers=_find_large,
+            consistent_rms=_STEP,
+        ),
         optax.add_decayed_weights(config.decay, mask=find_matrices),
+    )
+
+
+def _find_large(weights: Any) -> Any:
+    """Return for each leaf how it is a matrix that learns by Muon; None where it is not."""
+    return jax.tree.map(
+        lambda leaf: (
+            optax.contrib.MuonDimensionNumbers()
+            if jnp.ndim(leaf) == 2 and min(leaf.shape) >= _LEAST_SIDE
+            else None
+        ),
+        weights,
     )
 
 

@@ -27,6 +27,8 @@ from kerbstone.world.training.stream import Example, Examples, MakeExample
 from kerbstone.world.training.task import Task
 
 _TABLES = ("scenes", "states", "maps", "pieces", "sensors")
+_RECIPE = 2
+"""Counts up when the optimiser, the masks or the loss change: no run goes on by another one."""
 _CHECK_SEED = 0
 """Held-out examples are the same in every run on the same scenes."""
 
@@ -124,6 +126,7 @@ def plan_training(
     store = Store.open(store) if isinstance(store, str) else store
     config = config or PretrainConfig()
     identity = {
+        "recipe": _RECIPE,
         "objective": task.name,
         "model": asdict(task.config),
         "budget": {name: value for name, value in asdict(budget).items() if value is not None},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice, zip_longest
+from itertools import count, islice, zip_longest
 from pathlib import Path
 
 from kerbstone.errors import InputError
@@ -30,7 +30,7 @@ def keep_calibrated(
     held_out: Sequence[Listed],
     *,
     scenes: int,
-    on_start: Callable[[int], object] = lambda _: None,
+    on_scene: Callable[[int, int], object] = lambda *_: None,
 ) -> bool:
     """Write what is usual for the model in a folder, where it is not known for this model.
 
@@ -43,7 +43,8 @@ def keep_calibrated(
         held_out: The scenes that it was not trained on.
         scenes: By how many of them to tell surprise, evenly over data sets and towns. Regions are
             told by some windows of four times as many, which costs less.
-        on_start: Called with the number of scenes that are looked at.
+        on_scene: Called with how many scenes were looked at, and with how many will be, at first
+            and after each.
 
     Returns:
         Whether it is known: not where nobody is seen for long enough.
@@ -55,17 +56,20 @@ def keep_calibrated(
     except InputError:
         pass  # none, or a damaged one: it is made anew
     chosen = choose_evenly(halve_logs(held_out), _COVERED * scenes)
-    on_start(len(chosen))
     from kerbstone.world.covering import cover_cells
     from kerbstone.world.embedding import embed_scene
     from kerbstone.world.scoring import score_scene
 
     model, _ = read_model(folder)
+    looks = count()
+    total = len(chosen[:scenes]) + len(chosen)
+    on_scene(next(looks), total)
 
-    def beginnings(count: int) -> Iterator[Scene]:
-        for _, scene in store.read([scene.id for scene in chosen[:count]]):
+    def beginnings(most: int) -> Iterator[Scene]:
+        for _, scene in store.read([scene.id for scene in chosen[:most]]):
             if not isinstance(scene, InputError):  # a damaged one is told of by the training
                 yield scene.window(0.0, min(_LONGEST, scene.clock.duration))
+            on_scene(next(looks), total)
 
     try:
         calibration = calibrate(
@@ -110,12 +114,12 @@ def halve_logs(scenes: Sequence[Listed]) -> list[Listed]:
     return [scene for scene in scenes if scene.log in kept]
 
 
-def choose_evenly(scenes: Sequence[Listed], count: int) -> list[Listed]:
+def choose_evenly(scenes: Sequence[Listed], most: int) -> list[Listed]:
     """Return some of many scenes: in turn one of each data set, and of these of each town.
 
     Args:
         scenes: The scenes.
-        count: How many, at most. Those of a town come as if drawn: what comes first by length or
+        most: How many, at most. Those of a town come as if drawn: what comes first by length or
             by name may be odd.
     """
     towns: dict[str, dict[str, list[Listed]]] = defaultdict(lambda: defaultdict(list))
@@ -123,7 +127,7 @@ def choose_evenly(scenes: Sequence[Listed], count: int) -> list[Listed]:
         towns[scene.dataset][scene.town].append(scene)
     # In turn over the towns within each data set, then in turn over the data sets.
     queues = [list(_in_turn(list(places.values()))) for _, places in sorted(towns.items())]
-    return list(islice(_in_turn(queues), count))
+    return list(islice(_in_turn(queues), most))
 
 
 def _in_turn(queues: Sequence[Sequence[Listed]]) -> Iterator[Listed]:

@@ -20,7 +20,13 @@ def run(towns, tmp_path, monkeypatch):
     monkeypatch.setattr(named, "name_task", lambda *_: toy_task())
     # A toy does not predict what could be usual.
     usual = "kerbstone.world.training.usual.keep_calibrated"
-    monkeypatch.setattr(usual, lambda *_, **__: True)
+
+    def keep_calibrated(*_, on_scene, **__):
+        for done in range(3):
+            on_scene(done, 2)
+        return True
+
+    monkeypatch.setattr(usual, keep_calibrated)
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command("pretrain")(_guard(world_commands.pretrain))
@@ -41,6 +47,7 @@ def test_a_model_is_trained_beside_the_store_and_told_of(run, tmp_path):
     assert result.exit_code == 0, result.output
     assert (tmp_path / "road-masked-small" / "model.kst").exists()
     assert "held-out loss" in result.stdout
+    assert result.stderr.count("looking at held-out scenes") == 1
     again = run("--steps", "10")
     assert "was finished before" in again.stderr
 

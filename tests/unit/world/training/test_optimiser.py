@@ -12,6 +12,7 @@ from kerbstone.world.training.optimiser import (
     compile_step,
     find_matrices,
     learning_rate,
+    make_optimiser,
     start_learning,
 )
 
@@ -58,13 +59,15 @@ def run(config, batches, objective=loss):
     return learned, told
 
 
-def test_steps_are_those_of_adamw():
+def test_steps_of_small_weights_are_those_of_adam():
     config = PretrainConfig(average=0.0, decay=0.1, clip=0.5)
     batches = [jnp.array([1.0, 2.0, x]) for x in (3.0, -1.0, 0.5)]
     learned, told = run(config, batches)
     reference = optax.chain(
         optax.clip_by_global_norm(0.5),
-        optax.adamw(0.1, b1=0.9, b2=0.99, weight_decay=0.1, mask={"w": True, "b": False}),
+        optax.adamw(
+            0.1, b1=0.9, b2=0.99, weight_decay=0.1, mask={"w": True, "b": False}, nesterov=True
+        ),
     )
     weights, state = WEIGHTS, reference.init(WEIGHTS)
     for batch in batches:
@@ -75,6 +78,26 @@ def test_steps_are_those_of_adamw():
     np.testing.assert_allclose(learned.weights["b"], weights["b"], rtol=1e-5)
     assert learned.average == ()
     assert len({float(values["noise"]) for values in told}) == 3
+
+
+def test_a_step_of_a_large_matrix_goes_as_far_in_all_directions():
+    optimiser = make_optimiser(PretrainConfig(decay=0.0))
+    rng = np.random.default_rng(0)
+    weights = {"large": jnp.zeros((64, 48)), "readout": jnp.zeros((64, 5))}
+    # Ten times as steep in one direction as in another.
+    gradient = {}
+    for name, leaf in weights.items():
+        left, _, right = np.linalg.svd(rng.normal(size=leaf.shape), full_matrices=False)
+        slopes = np.geomspace(1.0, 0.1, len(right))
+        gradient[name] = jnp.array(left * slopes @ right, jnp.float32)
+    step, _ = optimiser.update(gradient, optimiser.init(weights), weights)
+    lengths = np.linalg.svd(step["large"], compute_uv=False)
+    assert lengths.max() < 2.0 * lengths.min()
+    assert float((step["large"] * gradient["large"]).sum()) > 0
+    # About as long as those of Adam, which are 0.2 to 0.4 of the rate.
+    assert 0.2 < np.sqrt(np.mean(np.square(step["large"]))) < 0.6
+    lengths = np.linalg.svd(step["readout"], compute_uv=False)
+    assert lengths.max() > 2.0 * lengths.min()
 
 
 def test_the_average_lags_behind_and_forgets_the_first_steps():
