@@ -130,10 +130,10 @@ def find_domains(
         and not ((is_training or row["simulated"]) and places[row["id"]] in trained.places)
     }
     told = list(_conditions(store, rows))
-    for name in {name for name, _ in told} & set(more or {}):
+    if taken := sorted({name for name, _ in told} & set(more or {})):
         raise UsageError(
             "name",
-            f"there is a domain {name!r} already",
+            f"there is a domain {taken[0]!r} already",
             where="--domain",
             remedy="give yours another name",
         )

@@ -94,7 +94,7 @@ def test_a_step_of_a_large_matrix_goes_as_far_in_all_directions():
     lengths = np.linalg.svd(step["large"], compute_uv=False)
     assert lengths.max() < 2.0 * lengths.min()
     assert float((step["large"] * gradient["large"]).sum()) > 0
-    # About as long as those of Adam, which are 0.2 to 0.4 of the rate.
+    # About as long as those of Adam.
     assert 0.2 < np.sqrt(np.mean(np.square(step["large"]))) < 0.6
     lengths = np.linalg.svd(step["readout"], compute_uv=False)
     assert lengths.max() > 2.0 * lengths.min()
