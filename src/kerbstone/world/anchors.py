@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from kerbstone.scene import angle_difference, wrap_angle
-from kerbstone.world.bridges import fill
+from kerbstone.world.gaps import fill
 from kerbstone.world.observed import Observed
 from kerbstone.world.windows import STEP
 

@@ -149,6 +149,8 @@ def _tell_shortfall(rows: Sequence[Row], family: str | None) -> str:
     if family is None or _lacks_specialist(rows, family):
         return "it does not beat the best trivial rule in more own cells than it loses"
     mine, theirs = _mean_skills(rows)
+    if theirs <= 0:
+        return f"skill {mine:.2f}, more than 0 is needed (the specialist's is {theirs:.2f})"
     return f"skill {mine:.2f}, {SHARE:.0%} of the specialist's {theirs:.2f} are needed"
 
 

@@ -22,8 +22,9 @@ from kerbstone.errors import InputError
 
 Tree = TypeVar("Tree")
 
-VERSION = 2
-"""Goes up when the layout changes, or what a network is told: 2 since gaps are asked for at bridges."""
+VERSION = 3
+"""Goes up when the layout changes, or what a network is told: 2 since gaps are asked for at bridges,
+3 since those are of the force that fills best what is left out."""
 _DIGEST = 32
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 4_000_000  # [bytes]: it lists held-out places and damaged scenes

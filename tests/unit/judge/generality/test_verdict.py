@@ -66,6 +66,13 @@ def test_where_the_specialist_has_no_skill_some_is_needed():
     assert not judge(rows).is_foundation
 
 
+def test_a_skill_that_is_not_above_nothing_is_told_to_have_to_be():
+    rows = change(foundation(), "kind", "grid", skill=Bounds(-0.4), specialist_skill=-0.4)
+    rows = change(rows, "kind", "left", skill=Bounds(-0.4), specialist_skill=-0.4)
+    needed = "kind: skill -0.40, more than 0 is needed (the specialist's is -0.40)"
+    assert judge(rows).reasons == (needed,)
+
+
 def test_who_wins_no_more_than_it_loses_in_new_domains_is_none():
     rows = change(foundation(), "kind", "far", over_specialist=LOSS)
     verdict = judge(rows)
