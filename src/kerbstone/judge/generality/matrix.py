@@ -115,8 +115,18 @@ def measure_generality(
         special, notes = read_specialists(specialists, needed, header)
     if not trained.is_same:
         notes = ("the store has changed since the model was trained", *notes)
-    key = _digest(Path(model), specialists, special, opened, other, windows, seed)
-    kept = _Kept.open(out, key)
+    keys = {
+        task.name: _digest(
+            Path(model),
+            Path(specialists or "") / task.family if task.family in special else None,
+            opened,
+            other,
+            windows,
+            seed,
+        )
+        for task in chosen
+    }
+    kept = _Kept.open(out, keys)
     on_start(len(chosen) * len(places))
     bench = _LazyBench(network, special, opened, trained, windows, seed)
     rows = []
@@ -224,14 +234,14 @@ class _Kept:
     """Cells that are finished, as lines of a file."""
 
     path: Path | None
-    key: str
+    keys: Mapping[str, str]
     rows: dict[tuple[str, str, str], Row]
 
     @classmethod
-    def open(cls, out: Path | str | None, key: str) -> _Kept:
+    def open(cls, out: Path | str | None, keys: Mapping[str, str]) -> _Kept:
         """Read what is there; a line that a kill cut short is left out."""
         if out is None:
-            return cls(None, key, {})
+            return cls(None, keys, {})
         folder = Path(out)
         path = folder / CELLS
         found: dict[tuple[str, str, str], Row] = {}
@@ -252,16 +262,16 @@ class _Kept:
                 row = Row.from_dict(told["row"])
             except (ValueError, KeyError, TypeError):
                 continue
-            if told.get("key") == key:
+            if told.get("key") == keys.get(row.task, ""):
                 found[row.task, row.domain, str(told.get("where"))] = row
-        return cls(path, key, found)
+        return cls(path, keys, found)
 
     def find(self, task: GeneralityTask, domain: Domain) -> Row | None:
         return self.rows.get((task.name, domain.name, _mark(domain)))
 
     def add(self, row: Row, domain: Domain) -> None:
         if self.path is not None:
-            line = {"key": self.key, "where": _mark(domain), "row": row.to_dict()}
+            line = {"key": self.keys[row.task], "where": _mark(domain), "row": row.to_dict()}
             with self.path.open("a", encoding="utf-8") as file:
                 # A line that a kill cut short must not swallow this one.
                 file.write("\n" * _is_cut(self.path) + json.dumps(line, ensure_ascii=False) + "\n")
@@ -280,19 +290,17 @@ def _mark(domain: Domain) -> str:
 
 def _digest(
     model: Path,
-    folder: Path | str | None,
-    specialists: Mapping[str, SceneModel],
+    specialist: Path | None,
     store: Store,
     real: Store | None,
     windows: int,
     seed: int,
 ) -> str:
-    """Return what changes when the same cell would come out otherwise."""
-    files = [model / "model.kst" if model.is_dir() else model]
-    files += [Path(folder or "") / family / "model.kst" for family in sorted(specialists)]
+    """Return what changes when the cells of a task would come out otherwise."""
     digest = hashlib.blake2b(digest_size=12)
-    for file in files:
-        digest.update(hashlib.blake2b(file.read_bytes()).digest())
+    for folder in (model, specialist):
+        file = folder / "model.kst" if folder is not None and folder.is_dir() else folder
+        digest.update(hashlib.blake2b(file.read_bytes() if file is not None else b"").digest())
     logs = [sorted(each.fingerprints().items()) for each in (store, real) if each is not None]
-    digest.update(repr((_METHOD, logs, windows, seed, sorted(specialists))).encode())
+    digest.update(repr((_METHOD, logs, windows, seed)).encode())
     return digest.hexdigest()

@@ -237,6 +237,32 @@ def test_specialists_are_measured_beside_it_and_must_match(road, model, tmp_path
         read_specialists(tmp_path, ["infill"], told)
 
 
+def test_a_specialist_that_came_later_has_only_its_own_cells_measured_again(
+    road, model, tmp_path, monkeypatch
+):
+    special, out = tmp_path / "specialists", tmp_path / "cells"
+    options = {"tasks": ["forecast-1s", "infill-1s"], "specialists": special, "out": out}
+    first = measure(model, road, **options)
+    asked = []
+    real_cell = matrices._measure_cell
+    monkeypatch.setattr(
+        matrices,
+        "_measure_cell",
+        lambda task, *rest: asked.append(task.name) or real_cell(task, *rest),
+    )
+    told = header_of(model)
+    write(
+        special / "infill",
+        name_objective("infill"),
+        {name: told[name] for name in ("training", "data")},
+    )
+    again = measure(model, road, **options)
+    assert set(asked) == {"infill-1s"}
+    pairs = zip(first.rows, again.rows, strict=True)
+    assert all(new == old for old, new in pairs if old.task == "forecast-1s")
+    assert any(row.specialist_score is not None for row in again.rows if row.task == "infill-1s")
+
+
 def test_a_specialist_for_kinds_learns_where_no_track_is_hidden():
     window = cut_window(scene_of("a", "Here"), 0.0)
     rng = np.random.default_rng(0)
