@@ -77,18 +77,18 @@ class _Errors(NamedTuple):
 
     Args:
         total: Sum of the distances by each force [m].
-        count: How many cells of each track were left out.
+        cells: How many of each track were left out.
         spread: As in `_Stencil`.
     """
 
     total: Float64[np.ndarray, "agent force"]
-    count: Int64[np.ndarray, " agent"]
+    cells: Int64[np.ndarray, " agent"]
     spread: Float64[np.ndarray, " force"]
 
     def compare(self) -> tuple[Float64[np.ndarray, "agent force"], Float64[np.ndarray, " force"]]:
         """Return errors in those of the best force: of each track, and of all of them."""
-        own = self.total / np.maximum(self.count, 1)[:, None] + _LEAST_ERROR
-        every = self.total.sum(axis=0) / self.count.sum() + _LEAST_ERROR
+        own = self.total / np.maximum(self.cells, 1)[:, None] + _LEAST_ERROR
+        every = self.total.sum(axis=0) / self.cells.sum() + _LEAST_ERROR
         return own / own.min(axis=1, keepdims=True), every / every.min()
 
 
@@ -103,17 +103,17 @@ def tell_motion(
     """
     trembling = _measure_trembling(position, valid)
     tried = [_leave_out(position, valid, gap) for gap in _LEFT_OUT]
-    tried = [errors for errors in tried if errors.count.sum() >= _ENOUGH]
+    tried = [errors for errors in tried if errors.cells.sum() >= _ENOUGH]
     if not tried:
         order, level = (np.full(len(valid), value) for value in _USUAL)
         return Motion(order, level, np.sqrt(np.maximum(trembling, _LEAST_DEVIATION**2)))
     own, every = zip(*(errors.compare() for errors in tried), strict=True)
-    count = np.stack([errors.count for errors in tried])
+    count = np.stack([errors.cells for errors in tried])
     error = np.einsum("ga,gaf->af", count, own) + _AROUND * np.sum(every, axis=0)
     best = error.argmin(axis=1)
     # Distances of a plane's normal errors are so many of their deviations along an axis long.
     variance = [
-        (errors.total[np.arange(len(best)), best] / np.maximum(errors.count, 1)) ** 2
+        (errors.total[np.arange(len(best)), best] / np.maximum(errors.cells, 1)) ** 2
         / (np.pi / 2.0 * (1.0 + errors.spread[best] ** 2))
         for errors in tried
     ]

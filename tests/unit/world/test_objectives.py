@@ -7,11 +7,12 @@ from scipy.stats import laplace
 
 from kerbstone.scene import Kind
 from kerbstone.world import batches
-from kerbstone.world.masks import Forecast
+from kerbstone.world.masks import Forecast, HideKind, Together
 from kerbstone.world.objectives import OBJECTIVES
-from kerbstone.world.objectives.masked import make_masked
+from kerbstone.world.objectives.masked import make_masked, masked_loss
 from kerbstone.world.objectives.modes import Modes, score_modes
 from kerbstone.world.tokens import Limits, stack
+from kerbstone.world.training.optimiser import JUDGED
 
 LIMITS = Limits(agents=8, patches=16, pieces=64, lights=8)
 
@@ -128,3 +129,22 @@ def test_kind_is_asked_for_where_it_is_hidden(window):
     example = make_masked(window, np.random.default_rng(2), LIMITS, family=Forecast(3.0))
     assert not example.targets.is_kind_asked.any()
     assert (example.targets.kind[: len(window)] >= Kind.UNKNOWN).all()
+
+
+def test_who_is_sure_of_a_wrong_kind_is_judged_as_who_is_not_so_sure(window, model):
+    family = HideKind(share=1.0)
+    rng = np.random.default_rng(2)
+    batch = stack([make_masked(window, rng, LIMITS, family=Together((Forecast(3.0), family)))])
+    assert batch.targets.is_kind_asked.any()
+
+    def surer(factor):
+        return eqx.tree_at(lambda made: made.heads.kind, model, factor * model.heads.kind)
+
+    one, two = (jax.device_get(eqx.filter_jit(masked_loss)(surer(f), batch)) for f in (1.0, 50.0))
+    assert two[0] > one[0] + 0.1
+    assert two[1]["kind_accuracy"] == one[1]["kind_accuracy"] < 1.0
+    assert two[1][JUDGED] == pytest.approx(one[1][JUDGED], abs=1e-5)
+    right = one[1] | {"kind": 1.0 - one[1]["kind_accuracy"]}
+    assert one[1][JUDGED] - one[0] == pytest.approx(
+        0.5 * (right["kind"] - one[1]["kind"]), abs=1e-5
+    )

@@ -14,6 +14,7 @@ from kerbstone.world.network import SceneModel
 from kerbstone.world.objectives.focus import draw_focus
 from kerbstone.world.objectives.modes import Modes, at_least_one, score_modes, weigh_parts
 from kerbstone.world.tokens import Example, Limits, Targets, make_example
+from kerbstone.world.training.optimiser import JUDGED
 from kerbstone.world.windows import Window
 
 _WEIGHTS = {"nll": 0.2, "distance": 2.0, "heading": 0.2, "kind": 0.5, "presence": 0.1}
@@ -38,7 +39,9 @@ def masked_loss(model: SceneModel, batch: Example) -> tuple[Float[Array, ""], Su
     """Return the loss of predicting what masks hide of windows, and what it is made of.
 
     Of trajectories it is minus the log of the mixture's density, per step, a mean over road
-    users; with small parts for headings, hidden kinds, and being there.
+    users; with small parts for headings, hidden kinds, and being there. Who is judged by it is
+    judged by how many kinds it names wrong, not by how sure it was: the few kinds of a place that
+    was never seen would else outweigh all trajectories.
     """
     targets = batch.targets
     users = at_least_one(targets.valid.any(axis=(2, 3)).sum())
@@ -67,7 +70,11 @@ def masked_loss(model: SceneModel, batch: Example) -> tuple[Float[Array, ""], Su
             "kind": wrong / kinds,
             "presence": _miss_presence(predicted, targets, tokens.is_hidden) / cells,
         }
-        told = {"kind_accuracy": right / kinds}
+        misnamed = (targets.is_kind_asked.sum() - right) / kinds
+        told = {
+            "kind_accuracy": right / kinds,
+            JUDGED: weigh_parts(parts | {"kind": misnamed}, _WEIGHTS),
+        }
         return weigh_parts(parts, _WEIGHTS), parts | told
 
     return sum_losses(loss, model, batch)

@@ -16,7 +16,9 @@ from jax import Array
 from kerbstone.world.training.config import PretrainConfig
 
 Objective = Callable[[Any, Any, Array], tuple[Array, Mapping[str, Array]]]
-"""Takes a model, a batch and a key; returns the loss and numbers to be told of."""
+"""Takes a model, a batch and a key; returns the loss and numbers to be told of. One called `JUDGED`
+takes the place of the loss where a model is judged by held-out examples."""
+JUDGED = "judged"
 
 _MOMENTS = (0.9, 0.99)
 _STEP = 0.4
@@ -142,6 +144,7 @@ def compile_step(
             Learned(weights, average, moments),
             learned,
         )
+        told = {name: value for name, value in told.items() if name != JUDGED}
         return after, {**told, "loss": loss, "gradient": norm, "is_finite": is_finite}
 
     return jax.jit(step, donate_argnums=0)
@@ -150,12 +153,16 @@ def compile_step(
 def compile_score(
     static: Any, objective: Objective
 ) -> Callable[[Any, Any, Array, Any], dict[str, Array]]:
-    """Return a function of weights, a batch, a key and a number that gives the loss and metrics."""
+    """Return a function of weights, a batch, a key and a number that gives the loss and metrics.
+
+    The loss is what the objective says that a model is judged by, if it does.
+    """
 
     @jax.jit
     def score(weights: Any, batch: Any, key: Array, number: Any) -> dict[str, Array]:
         model = eqx.combine(weights, static)
         loss, told = objective(model, batch, jax.random.fold_in(key, number))
-        return {**told, "loss": loss}
+        told = dict(told)
+        return {"loss": told.pop(JUDGED, loss), **told}
 
     return score

@@ -9,6 +9,8 @@ import pytest
 
 from kerbstone.world.training.config import PretrainConfig
 from kerbstone.world.training.optimiser import (
+    JUDGED,
+    compile_score,
     compile_step,
     find_matrices,
     learning_rate,
@@ -115,6 +117,26 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing():
     expected, _ = run(dataclasses.replace(config), good)
     assert [bool(values["is_finite"]) for values in told] == [True, False, True]
     np.testing.assert_allclose(learned.weights["w"], expected.weights["w"], rtol=1e-6)
+
+
+def test_held_out_examples_are_judged_by_what_the_objective_says():
+    def judged(model, batch, key):
+        value, told = loss(model, batch, key)
+        return value, {**told, JUDGED: 7.0 * jnp.ones(())}
+
+    for objective, expected in (
+        (loss, float(loss(WEIGHTS, jnp.ones(3), jax.random.key(0))[0])),
+        (judged, 7.0),
+    ):
+        score = compile_score({"w": None, "b": None}, objective)
+        told = score(WEIGHTS, jnp.ones(3), jax.random.key(0), np.uint32(0))
+        assert set(told) == {"loss", "noise"}
+        assert float(told["loss"]) == pytest.approx(expected)
+    # What is learned is the loss itself.
+    learned, told = run(PretrainConfig(), [jnp.ones(3)] * 2, judged)
+    plain, _ = run(PretrainConfig(), [jnp.ones(3)] * 2)
+    assert JUDGED not in told[0]
+    np.testing.assert_array_equal(learned.weights["w"], plain.weights["w"])
 
 
 def test_weights_that_share_an_array_are_learned_apart():
