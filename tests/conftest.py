@@ -33,6 +33,17 @@ hypothesis.settings.register_profile("kerbstone", deadline=None, derandomize=Tru
 hypothesis.settings.load_profile("kerbstone")
 
 
+UNMEASURED = {"plan", "world", "judge"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage is of other rooms; to measure it where JAX programs are traced takes a third more."""
+    unit = Path(__file__).parent / "unit"
+    for item in items:
+        if item.path.is_relative_to(unit) and item.path.relative_to(unit).parts[0] in UNMEASURED:
+            item.add_marker("no_cover")
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Return the folder of real driving data, or skip where it is absent."""
