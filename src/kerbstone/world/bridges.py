@@ -46,7 +46,7 @@ def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
         after: Cells that are seen after it.
     """
     steps = before + gap + after
-    covariance = covary(order, 10.0 ** (level / 2.0), steps)
+    covariance = _covary(order, 10.0 ** (level / 2.0), steps)
     inside = np.arange(before, before + gap)
     seen = np.concatenate([np.arange(before), np.arange(before + gap, steps)])
     among = covariance[np.ix_(seen, seen)][..., 0] + np.eye(len(seen))
@@ -57,7 +57,7 @@ def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
     return Bridge(place, velocity, np.sqrt(np.maximum(left, 0.0)))
 
 
-def covary(order: int, strength: float, steps: int) -> Float64[np.ndarray, "step step 2"]:
+def _covary(order: int, strength: float, steps: int) -> Float64[np.ndarray, "step step 2"]:
     """Return covariances of place and of velocity at one step with the place at another."""
     advance, noise = make_model(order, strength)
     state = PRIOR * np.eye(order)

@@ -18,6 +18,7 @@ from kerbstone.judge.generality.subjects import Bench
 from kerbstone.judge.generality.tasks import TASKS, GeneralityTask, choose_tasks
 from kerbstone.judge.generality.verdict import Verdict, give_verdict
 from kerbstone.store import Store
+from kerbstone.world.model_version import version_of
 from kerbstone.world.network import SceneModel
 from kerbstone.world.training import read_model
 
@@ -115,14 +116,10 @@ def measure_generality(
         special, notes = read_specialists(specialists, needed, header)
     if not trained.is_same:
         notes = ("the store has changed since the model was trained", *notes)
+    shared = _tell_shared(Path(model), opened, other, windows, seed)
     keys = {
         task.name: _digest(
-            Path(model),
-            Path(specialists or "") / task.family if task.family in special else None,
-            opened,
-            other,
-            windows,
-            seed,
+            shared, Path(specialists or "") / task.family if task.family in special else None
         )
         for task in chosen
     }
@@ -288,19 +285,13 @@ def _mark(domain: Domain) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _digest(
-    model: Path,
-    specialist: Path | None,
-    store: Store,
-    real: Store | None,
-    windows: int,
-    seed: int,
-) -> str:
-    """Return what changes when the cells of a task would come out otherwise."""
-    digest = hashlib.blake2b(digest_size=12)
-    for folder in (model, specialist):
-        file = folder / "model.kst" if folder is not None and folder.is_dir() else folder
-        digest.update(hashlib.blake2b(file.read_bytes() if file is not None else b"").digest())
+def _tell_shared(model: Path, store: Store, real: Store | None, windows: int, seed: int) -> str:
+    """Return what changes when any cell would come out otherwise."""
     logs = [sorted(each.fingerprints().items()) for each in (store, real) if each is not None]
-    digest.update(repr((_METHOD, logs, windows, seed)).encode())
-    return digest.hexdigest()
+    return repr((_METHOD, version_of(model), logs, windows, seed))
+
+
+def _digest(shared: str, specialist: Path | None) -> str:
+    """Return what changes when the cells of a task would come out otherwise."""
+    version = "" if specialist is None else version_of(specialist)
+    return hashlib.blake2b((shared + version).encode(), digest_size=12).hexdigest()
