@@ -188,7 +188,7 @@ def train_model(store: Store, out: str, steps: int) -> None:
         size="tiny",
         steps=steps,
         held_out=sorted(held_out),
-        config=PretrainConfig(rate=3e-3, patience=0),
+        config=PretrainConfig(patience=0),
         on_progress=lambda line: print(line) if line.step % 100 == 0 else None,
     )
 

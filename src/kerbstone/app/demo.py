@@ -170,7 +170,7 @@ def _count(name: str, store: Store, progress: Progress) -> int:
 
 def _learn(store: Store, out: Path, minutes: float, show_step: Step) -> dict[str, Any]:
     """Train a small model of the road, let it look at all scenes, and find what surprised it."""
-    from kerbstone.world import check_forecasts, pretrain, read_model
+    from kerbstone.world import PretrainConfig, check_forecasts, pretrain, read_model
     from kerbstone.world.training.splits import split_store
 
     with show_step("learning the road", unit="steps") as progress:
@@ -183,8 +183,15 @@ def _learn(store: Store, out: Path, minutes: float, show_step: Step) -> dict[str
             progress.advance(line.step - done)
             done = line.step
 
+        # So short a run gets further by larger steps (decision 11).
         trained = pretrain(
-            store, out, size="tiny", minutes=minutes, where=_SIMULATED, on_progress=advance
+            store,
+            out,
+            size="tiny",
+            minutes=minutes,
+            where=_SIMULATED,
+            config=PretrainConfig(rate=5e-3),
+            on_progress=advance,
         )
     with show_step("looking at scenes with the model", unit="logs") as progress:
         embed(

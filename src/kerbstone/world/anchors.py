@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from numpy.lib.stride_tricks import sliding_window_view
 
 from kerbstone.scene import angle_difference, wrap_angle
 from kerbstone.world.gaps import fill
@@ -18,6 +19,8 @@ from kerbstone.world.windows import STEP
 
 _STRETCH = 3
 """Steps over which the velocity at an end is taken."""
+_CURVES = (3, 6, 10)
+"""Steps over which the acceleration at an end is taken: as many of these as are seen."""
 _MOVED = 0.5
 """Shorter displacements show no direction [m]."""
 _BEYOND = (0.1, 0.5, 1.5)
@@ -41,6 +44,8 @@ class Anchors:
         position: World frame [m]; NaN for a road user of whom nothing is seen.
         heading: Direction [rad], finite wherever the position is.
         velocity: World frame [m/s].
+        acceleration: World frame [m/s²]: that at the end of what is seen, and within a gap between
+            those at its ends. The path does not bend by it.
         age: Time since the last step that is seen [s]; inf before the first.
         wait: Time until the next step that is seen [s]; inf after the last.
         unit: About how far from the path it may be [m]: the unit of what is predicted.
@@ -50,6 +55,7 @@ class Anchors:
     position: Float64[np.ndarray, "agent step 2"]
     heading: Float64[np.ndarray, "agent step"]
     velocity: Float64[np.ndarray, "agent step 2"]
+    acceleration: Float64[np.ndarray, "agent step 2"]
     age: Float64[np.ndarray, "agent step"]
     wait: Float64[np.ndarray, "agent step"]
     unit: Float64[np.ndarray, "agent step"]
@@ -124,6 +130,10 @@ def anchor(observed: Observed) -> Anchors:
     path = np.where(inside[..., None], bridge, beyond)
     velocity = np.where(inside[..., None], speed, outward)
     share = np.clip((steps - first) / np.maximum(last - first, 1), 0.0, 1.0)
+    bent, bends = (np.nan_to_num(each) for each in _end_accelerations(position, valid))
+    acceleration = np.where((steps < first)[..., None], bends[row, last], bent[row, first])
+    between = share[..., None] * (bends[row, last] - acceleration)
+    acceleration = acceleration + np.where(inside[..., None], between, 0.0)
     heading = _fill_headings(window.heading, position, valid)
     turn = angle_difference(heading[row, last], heading[row, first])
     age = np.where(has_before, (steps - before) * STEP, np.inf)
@@ -137,6 +147,7 @@ def anchor(observed: Observed) -> Anchors:
         position=np.where(known[..., None], path, np.nan),
         heading=np.where(known, wrap_angle(heading[row, first] + share * turn), np.nan),
         velocity=np.where(known[..., None], velocity, np.nan),
+        acceleration=np.where(known[..., None], acceleration, np.nan),
         age=age,
         wait=wait,
         unit=unit,
@@ -160,6 +171,23 @@ def _end_velocities(position: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray
         change = (position[:, reach:] - position[:, :-reach]) / (reach * STEP)
         leaving[:, reach:][unbroken] = change[unbroken]
         arriving[:, :-reach][unbroken] = change[unbroken]
+    return leaving, arriving
+
+
+def _end_accelerations(position: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the acceleration that each valid step has by the steps before it, and after it.
+
+    It is that of the parabola of least squares; NaN where too few steps in a row are seen.
+    """
+    leaving, arriving = np.full(position.shape, np.nan), np.full(position.shape, np.nan)
+    for reach in _CURVES:
+        if reach >= valid.shape[1]:
+            break
+        weight = 2.0 * np.linalg.pinv(np.vander(STEP * np.arange(reach + 1), 3))[0]
+        unbroken = sliding_window_view(valid, reach + 1, axis=1).all(axis=-1)
+        bend = (sliding_window_view(position, reach + 1, axis=1) @ weight)[unbroken]
+        leaving[:, reach:][unbroken] = bend
+        arriving[:, :-reach][unbroken] = bend
     return leaving, arriving
 
 

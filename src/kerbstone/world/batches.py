@@ -12,6 +12,8 @@ from jaxtyping import Array, PyTree
 
 Model = TypeVar("Model", bound=eqx.Module)
 Sums = dict[str, Array]
+JUDGED = "judged"
+"""A sum of this name takes the place of the loss where a model is judged by held-out examples."""
 Loss = Callable[[Any, Any], tuple[Array, Sums]]
 
 

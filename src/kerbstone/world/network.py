@@ -172,9 +172,11 @@ class _Surroundings(NamedTuple):
     def of(cls, tokens: Tokens, *, is_causal: bool) -> _Surroundings:
         agents, patches = tokens.is_there.shape
         pose, there = tokens.pose, tokens.is_there
+        moves = _velocity(tokens)
         moment = jnp.arange(patches) * PATCH
         wait = jnp.broadcast_to(moment - moment[:, None], (agents, patches, patches))
-        of_track = relate(pose[:, :, None], pose[:, None], wait)
+        drift = moves[:, None] - moves[:, :, None]
+        of_track = relate(pose[:, :, None], pose[:, None], wait, drift)
         in_track = there[:, :, None] & there[:, None]
         if is_causal:
             in_track &= jnp.tril(jnp.ones((patches, patches), bool))
@@ -194,8 +196,18 @@ class _Surroundings(NamedTuple):
         light_pose = jnp.repeat(tokens.light_pose, patches, axis=0)
         places = jnp.concatenate([pose.reshape(-1, 3), tokens.piece_pose, light_pose])
         near = jnp.where(is_near, near, 0)
-        of_near = relate(pose.reshape(-1, 1, 3), places[near], jnp.zeros(near.shape))
+        moves = moves.reshape(-1, 2)
+        stands = jnp.zeros((len(places) - len(moves), 2))
+        drift = jnp.concatenate([moves, stands])[near] - moves[:, None]
+        of_near = relate(pose.reshape(-1, 1, 3), places[near], jnp.zeros(near.shape), drift)
         return cls(of_track, in_track, near, of_near, is_near & there.reshape(-1, 1))
+
+
+def _velocity(tokens: Tokens) -> Float[Array, "agent patch 2"]:
+    """Return the velocity of each patch's anchor in the frame of the poses, in tens of m/s."""
+    cos, sin = jnp.cos(tokens.pose[..., 2]), jnp.sin(tokens.pose[..., 2])
+    along, across = tokens.flags[..., Flag.ALONG], tokens.flags[..., Flag.ACROSS]
+    return jnp.stack([cos * along - sin * across, sin * along + cos * across], axis=-1)
 
 
 def _apply(layer: Layer, x: Array, still: Array, around: _Surroundings) -> Array:

@@ -41,6 +41,10 @@ _ENDS = (0.5, 1.0, 2.0, 3.0, 5.0)
 _WIDTHS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """The same of widths."""
 _ENOUGH = 200
+"""Of fewer cells no class has levels of its own."""
+_PLACES, _SOME = 8, 20
+"""A class by width has them where so many places have so many cells in it: by how wide its scales
+are, a model tells places apart, and few of them would stand for all."""
 _LARGEST = 1 << 20
 _ALL = "all"
 
@@ -93,7 +97,7 @@ class Regions:
             raise InputError("value", "a share lies between 0.01 and 0.99", why=f"found {share}")
         found = np.full(cells.away.shape, np.interp(share, SHARES, self.levels[_ALL]))
         fine, coarse = _name(cells)
-        # The finest class of which enough was seen, of the own data set before that of all.
+        # The finest class that has levels, of the own data set before that of all.
         for name in np.unique(fine):
             own = fine == name
             names = str(name), str(coarse[own][0])
@@ -134,12 +138,13 @@ def fit_regions(
     datasets, places = (np.asarray(each, object)[known] for each in (dataset, place))
     weight = _weigh(places, cells.is_between)
     levels = {_ALL: _quantiles(level, weight)}
-    for names in _name(cells):
+    for names, least in zip(_name(cells), (_PLACES, 1), strict=True):
         for name in np.unique(names):
             own = names == name
             sides = {_join(each, name): own & (datasets == each) for each in set(datasets)}
             for key, chosen in ({str(name): own} | sides).items():
-                if chosen.sum() >= _ENOUGH:
+                _, counts = np.unique(places[chosen].astype(str), return_counts=True)
+                if chosen.sum() >= _ENOUGH and (counts >= _SOME).sum() >= least:
                     levels[key] = _quantiles(level[chosen], weight[chosen])
     return Regions(model, levels, tuple(scenes))
 

@@ -21,7 +21,7 @@ from kerbstone.world.masks import Mask
 from kerbstone.world.neighbours import nearest_agents, nearest_points
 from kerbstone.world.observed import Observed, hide
 from kerbstone.world.roads import road_pieces
-from kerbstone.world.windows import STEPS_PER_PATCH, Window
+from kerbstone.world.windows import STEP, STEPS_PER_PATCH, Window
 
 STATE_VALUES = 5 * STEPS_PER_PATCH
 TYPE_VALUES = len(Kind) + 5
@@ -31,6 +31,11 @@ _REACH = 100.0
 _LONG = 10.0
 """Times are told in shares of this [s]."""
 _FAST = 10.0
+"""Velocities are told in shares of this [m/s]."""
+_HARD = 3.0
+"""Accelerations are told in shares of this [m/s²], up to twice as much: more is noise."""
+_BEND = 0.3
+"""How far a track is off going on evenly, within a patch, is told in shares of this [m]."""
 _LARGE = 5.0
 _JUMP = 15.0
 """A track that is further than so many units from its anchors, on average, has jumped."""
@@ -50,6 +55,9 @@ class Flag(IntEnum):
     """Velocity of the anchor along its heading."""
     ACROSS = 6
     SPEED = 7
+    ACCELERATION_ALONG = 8
+    """Acceleration of the anchor along its heading."""
+    ACCELERATION_ACROSS = 9
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ def tokenise(
     kept_lights, near_lights = _keep(near_lights, len(places), limits.lights)
     light_state = window.light_state[kept_lights][:, last]
     tokens = Tokens(
-        state=_tell_states(observed, pose, origin),
+        state=_tell_states(observed, anchors, pose, origin),
         flags=_tell_flags(observed, anchors, pose, seen),
         type=_tell_types(observed),
         pose=pose,
@@ -270,12 +278,18 @@ def _keep(near: np.ndarray, count: int, most: int) -> tuple[np.ndarray, np.ndarr
     return kept, number[near]
 
 
-def _tell_states(observed: Observed, pose: np.ndarray, origin: np.ndarray) -> np.ndarray:
+def _tell_states(
+    observed: Observed, anchors: Anchors, pose: np.ndarray, origin: np.ndarray
+) -> np.ndarray:
     window = observed.window
     shape = (*pose.shape[:2], STEPS_PER_PATCH)
     # A place that is left of a hidden patch is its pose already.
     valid = window.valid.reshape(shape) & ~observed.hidden[..., None]
-    apart = window.position.reshape(*shape, 2) - origin - pose[..., None, :2]
+    # Relative to going evenly: in metres a bend would be lost beside the way.
+    velocity = anchors.velocity[:, STEPS_PER_PATCH - 1 :: STEPS_PER_PATCH]
+    ago = STEP * np.arange(1 - STEPS_PER_PATCH, 1)
+    evenly = origin + pose[..., None, :2] + velocity[..., None, :] * ago[:, None]
+    apart = (window.position.reshape(*shape, 2) - evenly) / _BEND
     own = turn_vectors(apart, -pose[..., None, 2])
     turn = window.heading.reshape(shape) - pose[..., None, 2]
     values = np.concatenate([own, np.cos(turn)[..., None], np.sin(turn)[..., None]], axis=-1)
@@ -297,6 +311,9 @@ def _tell_flags(
     flags[..., Flag.ALONG] = own[..., 0] / _FAST
     flags[..., Flag.ACROSS] = own[..., 1] / _FAST
     flags[..., Flag.SPEED] = np.hypot(own[..., 0], own[..., 1]) / _FAST
+    bent = turn_vectors(anchors.acceleration[:, last], -pose[..., 2]) / _HARD
+    bent = np.clip(bent, -2.0, 2.0)
+    flags[..., Flag.ACCELERATION_ALONG : Flag.ACCELERATION_ACROSS + 1] = bent
     return flags
 
 

@@ -31,6 +31,36 @@ def test_path_goes_on_at_constant_velocity(window):
     assert np.isinf(path.wait[row, -1])
 
 
+def test_acceleration_is_that_at_the_ends_of_what_is_seen(window):
+    row = window.ids.index("ego")
+    time = STEP * np.arange(window.steps)
+    for jerk in (0.0, 0.6):  # 2 m/s² at 4 s
+        position, valid = window.position.copy(), window.valid.copy()
+        along = 3.0 * time + (2.0 - 4.0 * jerk) * time**2 / 2 + jerk * time**3 / 6
+        position[row], valid[row] = np.column_stack([0 * time, along]), True
+        mask = Mask.nothing(window)
+        mask.states[row, 8:12] = True
+        path = anchor(hide(replace(window, position=position, valid=valid), mask))
+        told = path.acceleration[row, :, 1]
+        # What was driven in the second before shows it, and so is half a second old.
+        first, then = 2.0 - 0.5 * jerk, 2.0 + 2.5 * jerk
+        assert told[39] == pytest.approx(first, abs=0.1)
+        assert told[59] == pytest.approx(first + 20 / 21 * (then - first), abs=0.1)
+        assert told[49] == pytest.approx(first + 10 / 21 * (then - first), abs=0.1)
+        np.testing.assert_allclose(path.acceleration[row, :, 0], 0.0, atol=1e-9)
+
+
+def test_acceleration_of_what_is_seen_knows_nothing_of_later_steps(window):
+    row = window.ids.index("ego")
+    swerved = window.position.copy()
+    swerved[row, 41:] += [5.0, -9.0]
+    nothing = Mask.nothing(window)
+    one, other = (
+        anchor(hide(each, nothing)) for each in (window, replace(window, position=swerved))
+    )
+    np.testing.assert_array_equal(one.acceleration[row, :41], other.acceleration[row, :41])
+
+
 def test_path_through_a_gap_is_a_cubic(window):
     row = window.ids.index("ego")
     time = STEP * np.arange(window.steps)

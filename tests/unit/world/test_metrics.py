@@ -14,6 +14,7 @@ from kerbstone.world.metrics import (
     score_infill,
     transform_probability,
 )
+from kerbstone.world.metrics.likelihood import log_density
 from kerbstone.world.mixture import Mixture, condense
 
 RNG = np.random.default_rng(3)
@@ -146,7 +147,7 @@ def test_nothing_is_defined_where_the_mixture_leaves_out_a_cell_that_counts():
     ):
         np.testing.assert_array_equal(np.isnan(value), undefined)
     np.testing.assert_array_equal(
-        np.isnan(region_level(mixture, position, valid, samples=3)).all(axis=1), undefined
+        np.isnan(region_level(mixture, position, valid, samples=4)).all(axis=1), undefined
     )
     np.testing.assert_array_equal(
         np.isnan(transform_probability(mixture, position, valid)).all(axis=(1, 2)), undefined
@@ -280,8 +281,36 @@ def test_the_region_of_one_laplace_has_the_level_of_its_diamond():
         np.ones((15, 1)), np.zeros((15, 1, 1, 2)), np.ones((15, 1, 1, 2)), np.zeros((15, 1))
     )
     position = np.stack([far / 3, -2 * far / 3], axis=-1)[:, None]
-    level = region_level(mixture, position, np.ones((15, 1), bool), samples=4000)
-    np.testing.assert_allclose(level[:, 0], stats.gamma.cdf(far, 2), atol=0.03)
+    level = region_level(mixture, position, np.ones((15, 1), bool))
+    np.testing.assert_allclose(level[:, 0], stats.gamma.cdf(far, 2), atol=0.01)
+
+
+def test_those_who_stand_nearly_still_have_levels_of_their_own():
+    # So small a level is held by none of some hundred points that are drawn from the mixture.
+    far = np.array([0.01, 0.02, 0.04])
+    mixture = Mixture(
+        np.ones((3, 1)), np.zeros((3, 1, 1, 2)), np.ones((3, 1, 1, 2)), np.zeros((3, 1))
+    )
+    position = np.stack([far / 2, far / 2], axis=-1)[:, None]
+    level = region_level(mixture, position, np.ones((3, 1), bool))
+    np.testing.assert_allclose(level[:, 0], stats.gamma.cdf(far, 2), rtol=0.5, atol=3e-5)
+
+
+def test_levels_over_several_modes_are_those_of_many_draws():
+    rng = np.random.default_rng(2)
+    mixture = make_mixture(agents=30, modes=3, steps=1, rng=rng)
+    position, valid = draw(mixture, rng), np.ones((30, 1), bool)
+    level = region_level(mixture, position, valid)
+    for agent in range(30):
+        one = Mixture(
+            *(value[[agent] * 3000] for value in (mixture.weight, mixture.position, mixture.scale)),
+            mixture.axis[[agent] * 3000],
+        )
+        drawn = draw(one, rng)
+        truth = loop_densities(mixture, position, agent, 0) @ mixture.weight[agent]
+        others = np.exp(log_density(one, drawn)[..., 0])
+        denser = np.mean((others * one.weight).sum(axis=1) > truth)
+        assert level[agent, 0] == pytest.approx(denser, abs=0.04)
 
 
 def test_rigid_motion_of_mixture_and_truth_changes_no_metric():

@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,10 +11,12 @@ from kerbstone.scene import SE2
 from kerbstone.world.masks import Forecast, HideKind, Infill, Mask, Scatter, WholeAgent
 from kerbstone.world.network import SIZES, ModelConfig, build_model
 from kerbstone.world.observed import hide
-from kerbstone.world.tokens import Limits, tokenise
-from kerbstone.world.windows import cut_window
+from kerbstone.world.relative import relate
+from kerbstone.world.tokens import Flag, Limits, tokenise
+from kerbstone.world.windows import STEP, cut_window
 from roads import moved
 
+RNG = np.random.default_rng
 LIMITS = Limits(agents=16, patches=16, pieces=96, lights=16)
 FAMILIES = [Forecast(3.0), Infill(2.0, share=1.0), WholeAgent(0.5), Scatter(0.5), HideKind(0.5)]
 
@@ -54,6 +59,36 @@ def test_road_users_hang_on_each_other(window, model, encode):
     state[0] += 1.0
     change = np.abs(encode(model, tokens._replace(state=state)) - encode(model, tokens))
     assert np.asarray(change)[1:].max() > 1e-5
+
+
+def test_how_another_one_moves_is_told_in_the_own_frame():
+    # Both go north; the other one is 10 m ahead and slower by 4 of what velocities are told in.
+    query, key = jnp.array([3.0, 5.0, np.pi / 2]), jnp.array([3.0, 15.0, np.pi / 2])
+    told = relate(query, key, jnp.zeros(()), jnp.array([0.0, -4.0]))
+    still = relate(query, key, jnp.zeros(()), jnp.zeros(2))
+    change = np.asarray(told - still)
+    assert sorted(change.round(5)) == [-4.0] + [0.0] * (len(change) - 1)
+
+
+def test_who_brakes_is_seen_to_brake(window):
+    row = window.ids.index("ego")
+    time = STEP * np.arange(window.steps)
+    tokens = []
+    for brake in (0.0, 3.0):
+        position = window.position.copy()
+        position[row, :, 1] = 12.0 * time - brake * time**2 / 2
+        seen = hide(replace(window, position=position), Forecast(3.0)(window, RNG(0)))
+        found, frame = tokenise(seen, LIMITS)
+        tokens.append((found, int(np.flatnonzero(frame.rows == row)[0])))
+    (even, one), (braked, two) = tokens
+    last = 5  # the patch before what is hidden
+    along = Flag.ACCELERATION_ALONG
+    assert braked.flags[two, last, along] - even.flags[one, last, along] == pytest.approx(-1.0)
+    # All that is hidden is told of it, too: it starts out from there.
+    assert braked.flags[two, -1, along] == pytest.approx(braked.flags[two, last, along])
+    # Who goes evenly is where going evenly brings him, at every step of a patch.
+    offset = even.state[one, last].reshape(5, -1)[:, :2]
+    np.testing.assert_allclose(offset, 0.0, atol=1e-3)
 
 
 def test_a_causal_pass_knows_nothing_of_later_patches(window, model, encode):

@@ -12,7 +12,6 @@ from kerbstone.world.objectives import OBJECTIVES
 from kerbstone.world.objectives.masked import make_masked, masked_loss
 from kerbstone.world.objectives.modes import Modes, score_modes
 from kerbstone.world.tokens import Limits, stack
-from kerbstone.world.training.optimiser import JUDGED
 
 LIMITS = Limits(agents=8, patches=16, pieces=64, lights=8)
 
@@ -143,8 +142,8 @@ def test_who_is_sure_of_a_wrong_kind_is_judged_as_who_is_not_so_sure(window, mod
     one, two = (jax.device_get(eqx.filter_jit(masked_loss)(surer(f), batch)) for f in (1.0, 50.0))
     assert two[0] > one[0] + 0.1
     assert two[1]["kind_accuracy"] == one[1]["kind_accuracy"] < 1.0
-    assert two[1][JUDGED] == pytest.approx(one[1][JUDGED], abs=1e-5)
+    assert two[1][batches.JUDGED] == pytest.approx(one[1][batches.JUDGED], abs=1e-5)
     right = one[1] | {"kind": 1.0 - one[1]["kind_accuracy"]}
-    assert one[1][JUDGED] - one[0] == pytest.approx(
+    assert one[1][batches.JUDGED] - one[0] == pytest.approx(
         0.5 * (right["kind"] - one[1]["kind"]), abs=1e-5
     )

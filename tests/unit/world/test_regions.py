@@ -21,7 +21,8 @@ def draw(seed, count=20_000):
     dataset = np.where(rng.random(count) < 0.5, "one", "other").astype(object)
     power = (1 + 0.5 * away + 2 * is_between) * np.where(dataset == "one", 1.0, 0.3)
     power *= np.where(width > 1 / 8, 2.0, 1.0)
-    return rng.random(count) ** (1 / power), Cells(away, is_between, width), dataset, dataset
+    place = np.char.add(dataset.astype(str), rng.integers(10, size=count).astype(str))
+    return rng.random(count) ** (1 / power), Cells(away, is_between, width), dataset, place
 
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
@@ -105,14 +106,24 @@ def test_a_data_set_that_was_not_there_takes_what_holds_over_all():
 
 
 def test_a_width_that_was_seldom_seen_takes_the_levels_of_its_time_away():
-    level, cells, dataset, _ = draw(0)
+    level, cells, dataset, place = draw(0, 80_000)
     common = cells.width < 1 / 2
-    parts = level[common], cells.select(common), dataset[common], dataset[common]
+    parts = level[common], cells.select(common), dataset[common], place[common]
     regions = fit_regions(*parts, model="m")
     narrow, wide = (Cells(np.array([2.5]), np.array([True]), np.array([w])) for w in (0.01, 3.0))
     coarse = np.interp(0.8, SHARES, regions.levels["between-3"])
     assert regions.level(0.8, wide) == pytest.approx(coarse)
     assert regions.level(0.8, narrow) < coarse
+
+
+def test_few_places_do_not_tell_how_widths_differ():
+    level, cells, dataset, place = draw(0, 80_000)
+    for most, is_told in ((6, False), (10, True)):
+        kept = np.array([int(name[-1]) < most for name in place])
+        parts = level[kept], cells.select(kept), dataset[kept], place[kept]
+        regions = fit_regions(*parts, model="m")
+        assert ("one/between-3-2" in regions.levels) is is_told
+        assert "one/between-3" in regions.levels
 
 
 def test_every_town_counts_the_same_however_much_was_seen_of_it():

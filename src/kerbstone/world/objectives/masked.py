@@ -7,14 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from kerbstone.world.batches import Sums, sum_losses
+from kerbstone.world.batches import JUDGED, Sums, sum_losses
 from kerbstone.world.heads import Predicted
 from kerbstone.world.masks import PRETRAINING, MaskFamily
 from kerbstone.world.network import SceneModel
 from kerbstone.world.objectives.focus import draw_focus
 from kerbstone.world.objectives.modes import Modes, at_least_one, score_modes, weigh_parts
 from kerbstone.world.tokens import Example, Limits, Targets, make_example
-from kerbstone.world.training.optimiser import JUDGED
 from kerbstone.world.windows import Window
 
 _WEIGHTS = {"nll": 0.2, "distance": 2.0, "heading": 0.2, "kind": 0.5, "presence": 0.1}

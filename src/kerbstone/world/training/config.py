@@ -58,7 +58,7 @@ class PretrainConfig:
     """
 
     batch: int = 8
-    rate: float = 5e-3
+    rate: float = 3e-3
     warmup: float = 0.05
     decay: float = 0.01
     clip: float = 1.0

@@ -13,12 +13,11 @@ import optax
 import optax.contrib
 from jax import Array
 
+from kerbstone.world.batches import JUDGED
 from kerbstone.world.training.config import PretrainConfig
 
 Objective = Callable[[Any, Any, Array], tuple[Array, Mapping[str, Array]]]
-"""Takes a model, a batch and a key; returns the loss and numbers to be told of. One called `JUDGED`
-takes the place of the loss where a model is judged by held-out examples."""
-JUDGED = "judged"
+"""Takes a model, a batch and a key; returns the loss and numbers to be told of."""
 
 _MOMENTS = (0.9, 0.99)
 _STEP = 0.4

@@ -7,9 +7,9 @@ import numpy as np
 import optax
 import pytest
 
+from kerbstone.world.batches import JUDGED
 from kerbstone.world.training.config import PretrainConfig
 from kerbstone.world.training.optimiser import (
-    JUDGED,
     compile_score,
     compile_step,
     find_matrices,
