@@ -388,7 +388,7 @@ def measure_speed(model: SceneModel) -> dict:
     left = hide(window, Mask.nothing(window))
     tokens, _ = tokenise(left, fit_limits(left))
     batch = stack([tokens] * 8)
-    timing = measure(lambda: jax.block_until_ready(encode_batch(model, batch)))
+    timing = measure(lambda: jax.block_until_ready(encode_batch(model, batch, np.asarray(8))))
     told = measure(lambda: tokenise(left, fit_limits(left)))
     return {
         "task": "embedding",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, Int, PyTree
 
 Model = TypeVar("Model", bound=eqx.Module)
 Sums = dict[str, Array]
@@ -17,15 +17,33 @@ JUDGED = "judged"
 Loss = Callable[[Any, Any], tuple[Array, Sums]]
 
 
-def map_batch(function: Callable[[Any], PyTree], batch: PyTree) -> PyTree:
+def map_batch(
+    function: Callable[[Any], PyTree], batch: PyTree, count: Int[ArrayLike, ""]
+) -> PyTree:
     """Return a function's results for each sample of a batch, stacked.
 
-    A processor runs one sample after the other, which keeps what it works on in its cache; an
-    accelerator all at once.
+    A processor runs one sample after the other, which keeps what it works on in its cache, and only
+    those that count; an accelerator all at once.
+
+    Args:
+        function: Takes a sample.
+        batch: Samples, stacked.
+        count: How many of them count, the first ones; results of the others are of no meaning.
     """
-    if jax.default_backend() == "cpu":
-        return jax.lax.map(function, batch)
-    return jax.vmap(function)(batch)
+    if jax.default_backend() != "cpu":
+        return jax.vmap(function)(batch)
+    size = len(jax.tree.leaves(batch)[0])
+
+    def take(place: ArrayLike) -> PyTree:
+        return jax.tree.map(lambda each: each[place], batch)
+
+    def step(place: Array, results: PyTree) -> PyTree:
+        put = lambda every, one: every.at[place].set(one)  # noqa: E731
+        return jax.tree.map(put, results, function(take(place)))
+
+    shapes = jax.eval_shape(lambda: function(take(0)))
+    nothing = jax.tree.map(lambda each: jnp.zeros((size, *each.shape), each.dtype), shapes)
+    return jax.lax.fori_loop(0, count, step, nothing)
 
 
 def sum_losses(loss: Loss, model: Model, batch: PyTree) -> tuple[Array, Sums]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, Float64, Int64
+from jaxtyping import Array, ArrayLike, Float, Float64, Int, Int64
 
 from kerbstone.errors import InputError, UsageError, suggest_name
 from kerbstone.scene import VEHICLES, Kind
@@ -331,9 +331,9 @@ def _read(
 
 @eqx.filter_jit
 def _encode_causal(
-    model: SceneModel, tokens: Tokens
+    model: SceneModel, tokens: Tokens, count: Int[ArrayLike, ""]
 ) -> tuple[Float[Array, "sample agent patch width"]]:
-    return (map_batch(lambda each: model.encode(each, is_causal=True).tokens, tokens),)
+    return (map_batch(lambda each: model.encode(each, is_causal=True).tokens, tokens, count),)
 
 
 def _keep_past(window: Window) -> Window:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, Float32, Float64
+from jaxtyping import Array, ArrayLike, Float, Float32, Float64, Int
 
 from kerbstone.scene import Scene
 from kerbstone.world.batches import map_batch
@@ -71,10 +71,10 @@ def embed_scene(model: SceneModel, scene: Scene) -> SceneVectors:
 
 @eqx.filter_jit
 def encode_batch(
-    model: SceneModel, tokens: Tokens
+    model: SceneModel, tokens: Tokens, count: Int[ArrayLike, ""]
 ) -> tuple[Float[Array, "sample agent patch width"]]:
-    """Return what a model has learned of each token of a batch."""
-    return (map_batch(lambda each: model.encode(each).tokens, tokens),)
+    """Return what a model has learned of each token of the first samples of a batch."""
+    return (map_batch(lambda each: model.encode(each).tokens, tokens, count),)
 
 
 def _describe(tokens: np.ndarray, frame: Frame, part: slice) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import ArrayLike, Bool, Float64, Int
 from scipy.special import expit, softmax
 
 from kerbstone.scene import wrap_angle
@@ -30,7 +30,7 @@ _AHEAD = 64
 """Windows that are looked at before any is predicted, to fill batches of one size."""
 
 
-Program = Callable[[SceneModel, Tokens], tuple]
+Program = Callable[[SceneModel, Tokens, Int[ArrayLike, ""]], tuple]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ def run_model(
     """Return what a compiled program makes of windows, and their frames.
 
     Args:
-        program: Takes the model and a batch of tokens; returns arrays, the sample first.
+        program: Takes the model, a batch of tokens, and how many samples of it count; returns
+            arrays, the sample first.
         model: The model.
         observed: The windows; those of one size share their batches.
     """
@@ -84,16 +85,28 @@ def run_model(
     for place, each in enumerate(observed):
         sized[fit_limits(each)].append(place)
     results: list[tuple[tuple, Frame] | None] = [None] * len(observed)
+    running: deque[tuple[list[int], list[Frame], tuple]] = deque()
+
+    def collect() -> None:
+        part, frames, found = running.popleft()
+        found = jax.tree.map(np.asarray, found)
+        for row, (place, frame) in enumerate(zip(part, frames, strict=True)):
+            results[place] = (tuple(array[row] for array in found), frame)
+
     for limits, places in sized.items():
         for start in range(0, len(places), _BATCH):
             part = places[start : start + _BATCH]
-            told = [tokenise(observed[place], limits) for place in part]
-            tokens = [each for each, _ in told]
+            tokens, frames = map(
+                list, zip(*(tokenise(observed[i], limits) for i in part), strict=True)
+            )
             # A batch that is not full repeats its last window: one size, one program.
-            tokens += [tokens[-1]] * (_BATCH - len(tokens))
-            found = jax.tree.map(np.asarray, program(model, stack(tokens)))
-            for row, (place, (_, frame)) in enumerate(zip(part, told, strict=True)):
-                results[place] = (tuple(array[row] for array in found), frame)
+            batch = stack(tokens + [tokens[-1]] * (_BATCH - len(part)))
+            running.append((part, frames, program(model, batch, np.asarray(len(part)))))
+            # While one batch is worked on, the next one is told.
+            if len(running) > 1:
+                collect()
+    while running:
+        collect()
     return [result for result in results if result is not None]
 
 
@@ -110,8 +123,8 @@ def fit_limits(observed: Observed) -> Limits:
 
 
 @eqx.filter_jit
-def _predict_batch(model: SceneModel, tokens: Tokens) -> Predicted:
-    return map_batch(model, tokens)
+def _predict_batch(model: SceneModel, tokens: Tokens, count: Int[ArrayLike, ""]) -> Predicted:
+    return map_batch(model, tokens, count)
 
 
 def _read(predicted: Predicted, frame: Frame, observed: Observed) -> Prediction:

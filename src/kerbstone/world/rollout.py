@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float64
+from jaxtyping import Array, ArrayLike, Bool, Float, Float64, Int
 
 from kerbstone.errors import InputError
 from kerbstone.scene import wrap_angle
@@ -289,7 +289,7 @@ def _turn_squares(square: np.ndarray, angle: np.ndarray) -> np.ndarray:
 
 @eqx.filter_jit
 def _follow_batch(
-    model: SceneModel, tokens: Tokens
+    model: SceneModel, tokens: Tokens, count: Int[ArrayLike, ""]
 ) -> tuple[
     Float[Array, "sample agent patch mode"],
     Float[Array, "sample agent patch mode step 2"],
@@ -300,7 +300,7 @@ def _follow_batch(
         learned = model.encode(each, is_causal=True).tokens
         return (model.heads.weigh(learned), *model.heads.draw(learned))
 
-    return map_batch(tell, tokens)
+    return map_batch(tell, tokens, count)
 
 
 def _read_next(values: tuple, frame: Frame, agents: int, patch: int) -> _Said:

@@ -1,10 +1,13 @@
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kerbstone.scene import SE2
 from kerbstone.world import predict, predict_all
+from kerbstone.world.batches import map_batch
 from kerbstone.world.embedding import embed_scene
 from kerbstone.world.masks import Forecast, Infill, Mask, WholeAgent
 from kerbstone.world.observed import hide
@@ -110,3 +113,17 @@ def test_short_scene_has_no_scores(crossing, model):
     scores = score_scene(model, short)
     assert scores.nll.shape == (len(short.agents), 0)
     assert len(embed_scene(model, short).vectors) == 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4])
+def test_only_the_samples_that_count_are_worked_on(count):
+    batch = {"one": jnp.arange(1.0, 5.0), "other": jnp.ones((4, 2))}
+    run = jax.jit(
+        lambda each, count: map_batch(lambda v: (v["one"] * v["other"], v["one"] > 2), each, count)
+    )
+    product, is_more = run(batch, np.asarray(count))
+    assert product.shape == (4, 2)
+    np.testing.assert_array_equal(product[:count, 1], np.arange(1.0, 5.0)[:count])
+    np.testing.assert_array_equal(is_more[:count], (np.arange(1.0, 5.0) > 2)[:count])
+    if jax.default_backend() == "cpu":
+        np.testing.assert_array_equal(product[count:], 0.0)
