@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -26,6 +28,7 @@ from kerbstone.world.windows import STEPS_PER_PATCH
 _BUCKETS = (16, 32, 64, 128, 256, 512)
 """Numbers of road users for which a program is compiled."""
 _BATCH = 8
+_CORES = min(os.cpu_count() or 1, 8)
 _AHEAD = 64
 """Windows that are looked at before any is predicted, to fill batches of one size."""
 
@@ -85,28 +88,30 @@ def run_model(
     for place, each in enumerate(observed):
         sized[fit_limits(each)].append(place)
     results: list[tuple[tuple, Frame] | None] = [None] * len(observed)
-    running: deque[tuple[list[int], list[Frame], tuple]] = deque()
+    running: deque[tuple[list[int], list[Frame], Future[tuple]]] = deque()
 
     def collect() -> None:
-        part, frames, found = running.popleft()
-        found = jax.tree.map(np.asarray, found)
+        part, frames, future = running.popleft()
+        found = jax.tree.map(np.asarray, future.result())
         for row, (place, frame) in enumerate(zip(part, frames, strict=True)):
             results[place] = (tuple(array[row] for array in found), frame)
 
-    for limits, places in sized.items():
-        for start in range(0, len(places), _BATCH):
-            part = places[start : start + _BATCH]
-            tokens, frames = map(
-                list, zip(*(tokenise(observed[i], limits) for i in part), strict=True)
-            )
-            # A batch that is not full repeats its last window: one size, one program.
-            batch = stack(tokens + [tokens[-1]] * (_BATCH - len(part)))
-            running.append((part, frames, program(model, batch, np.asarray(len(part)))))
-            # While one batch is worked on, the next one is told.
-            if len(running) > 1:
-                collect()
-    while running:
-        collect()
+    with ThreadPoolExecutor(_CORES) as pool:
+        for limits, places in sized.items():
+            for start in range(0, len(places), _BATCH):
+                part = places[start : start + _BATCH]
+                tokens, frames = map(
+                    list, zip(*(tokenise(observed[i], limits) for i in part), strict=True)
+                )
+                # A batch that is not full repeats its last window: one size, one program.
+                batch = stack(tokens + [tokens[-1]] * (_BATCH - len(part)))
+                work = pool.submit(program, model, batch, np.asarray(len(part)))
+                running.append((part, frames, work))
+                # Most of a sample keeps one core busy: as many batches at once as there are.
+                if len(running) > _CORES:
+                    collect()
+        while running:
+            collect()
     return [result for result in results if result is not None]
 
 
