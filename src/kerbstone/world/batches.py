@@ -38,8 +38,8 @@ def map_batch(
         return jax.tree.map(lambda each: each[place], batch)
 
     def step(place: Array, results: PyTree) -> PyTree:
-        put = lambda every, one: every.at[place].set(one)  # noqa: E731
-        return jax.tree.map(put, results, function(take(place)))
+        found = function(take(place))
+        return jax.tree.map(lambda every, one: every.at[place].set(one), results, found)
 
     shapes = jax.eval_shape(lambda: function(take(0)))
     nothing = jax.tree.map(lambda each: jnp.zeros((size, *each.shape), each.dtype), shapes)

@@ -29,6 +29,7 @@ _BUCKETS = (16, 32, 64, 128, 256, 512)
 """Numbers of road users for which a program is compiled."""
 _BATCH = 8
 _CORES = min(os.cpu_count() or 1, 8)
+"""As many batches are worked on at once: most of a sample keeps one core busy."""
 _AHEAD = 64
 """Windows that are looked at before any is predicted, to fill batches of one size."""
 
@@ -107,7 +108,6 @@ def run_model(
                 batch = stack(tokens + [tokens[-1]] * (_BATCH - len(part)))
                 work = pool.submit(program, model, batch, np.asarray(len(part)))
                 running.append((part, frames, work))
-                # Most of a sample keeps one core busy: as many batches at once as there are.
                 if len(running) > _CORES:
                     collect()
         while running:

@@ -138,13 +138,14 @@ def fit_regions(
     datasets, places = (np.asarray(each, object)[known] for each in (dataset, place))
     weight = _weigh(places, cells.is_between)
     levels = {_ALL: _quantiles(level, weight)}
-    for names, least in zip(_name(cells), (_PLACES, 1), strict=True):
+    _, number = np.unique(places.astype(str), return_inverse=True)
+    for names, least in zip(_name(cells), (_PLACES, 0), strict=True):
         for name in np.unique(names):
             own = names == name
             sides = {_join(each, name): own & (datasets == each) for each in set(datasets)}
             for key, chosen in ({str(name): own} | sides).items():
-                _, counts = np.unique(places[chosen].astype(str), return_counts=True)
-                if chosen.sum() >= _ENOUGH and (counts >= _SOME).sum() >= least:
+                found = (np.bincount(number[chosen]) >= _SOME).sum()
+                if chosen.sum() >= _ENOUGH and found >= least:
                     levels[key] = _quantiles(level[chosen], weight[chosen])
     return Regions(model, levels, tuple(scenes))
 

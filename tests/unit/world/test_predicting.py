@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerbstone.scene import SE2
-from kerbstone.world import predict, predict_all
+from kerbstone.world import predict, predict_all, predicting
 from kerbstone.world.batches import map_batch
 from kerbstone.world.embedding import embed_scene
 from kerbstone.world.masks import Forecast, Infill, Mask, WholeAgent
@@ -55,6 +55,17 @@ def test_many_windows_are_predicted_as_each_by_itself(crossing, model):
         alone = predict(model, each)
         np.testing.assert_array_equal(alone.mixture.position, found.mixture.position)
         assert len(found.kind) == len(each.window)
+
+
+def test_batches_that_are_worked_on_at_once_come_back_in_order(crossing, model, monkeypatch):
+    rng = RNG(2)
+    windows = [cut_window(crossing, 0.5 * start, 8) for start in range(7)]
+    observed = [hide(window, Forecast(2.0)(window, rng)) for window in windows]
+    whole = list(predict_all(model, observed))
+    monkeypatch.setattr(predicting, "_BATCH", 2)  # four batches, the last of one window
+    for one, other in zip(whole, predict_all(model, observed), strict=True):
+        np.testing.assert_array_equal(one.mixture.position, other.mixture.position)
+    assert not np.array_equal(whole[0].mixture.position, whole[1].mixture.position)
 
 
 def test_who_is_hidden_but_for_a_place_is_predicted_around_it(window, model):

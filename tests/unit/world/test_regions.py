@@ -126,6 +126,13 @@ def test_few_places_do_not_tell_how_widths_differ():
         assert "one/between-3" in regions.levels
 
 
+def test_many_places_of_which_little_was_seen_tell_a_time_away():
+    level, cells, dataset, _ = draw(0)
+    place = np.arange(len(level)).astype(str).astype(object)
+    regions = fit_regions(level, cells, dataset, place, model="m")
+    assert {"one/between-3", "other/beyond-4"} <= set(regions.levels)
+
+
 def test_every_town_counts_the_same_however_much_was_seen_of_it():
     rng = np.random.default_rng(3)
     # In one town all lies far out, in the other near; of the first a tenth as much was seen.
