@@ -34,19 +34,25 @@ class Bridge(NamedTuple):
     spread: Float64[np.ndarray, " cell"]
 
 
+_WIDE = 3
+"""Level up to which a start is as wide as the smoother's."""
+_BLOCK = 64
+"""Covariances are made for so many steps, or a multiple of it: a shorter track's are part of them."""
+
+
 @lru_cache(maxsize=2048)
 def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
     """Return how a gap follows from what is seen beside it.
 
     Args:
         order: 2 where the acceleration is random, 3 where the jerk is.
-        level: Twice the log (base 10) of that force's spectral density, in variances of a cell.
+        level: Log (base 10) of that force's spectral density, in variances of a cell.
         gap: Cells of the gap.
         before: Cells that are seen before it.
         after: Cells that are seen after it.
     """
     steps = before + gap + after
-    covariance = _covary(order, 10.0 ** (level / 2.0), steps)
+    covariance = _covary(order, level, -(-steps // _BLOCK) * _BLOCK)
     inside = np.arange(before, before + gap)
     seen = np.concatenate([np.arange(before), np.arange(before + gap, steps)])
     among = covariance[np.ix_(seen, seen)][..., 0] + np.eye(len(seen))
@@ -57,10 +63,12 @@ def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
     return Bridge(place, velocity, np.sqrt(np.maximum(left, 0.0)))
 
 
-def _covary(order: int, strength: float, steps: int) -> Float64[np.ndarray, "step step 2"]:
+@lru_cache(maxsize=64)
+def _covary(order: int, level: int, steps: int) -> Float64[np.ndarray, "step step 2"]:
     """Return covariances of place and of velocity at one step with the place at another."""
-    advance, noise = make_model(order, strength)
-    state = PRIOR * np.eye(order)
+    advance, noise = make_model(order, 10.0**level)
+    # A start is wide beside what the force does, or two cells alone would be drawn towards it.
+    state = PRIOR * max(1.0, 10.0 ** (level - _WIDE)) * np.eye(order)
     states, powers = [state], [np.eye(order)]
     for _ in range(steps - 1):
         states.append(advance @ states[-1] @ advance.T + noise)

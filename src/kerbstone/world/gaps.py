@@ -6,10 +6,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.world.bridges import weigh
-from kerbstone.world.motions import tell_motion
+from kerbstone.world.motions import FORCES, tell_motion
 
 _SEEN = 20
-"""So many cells beside a gap count, on either side."""
+"""So many cells beside a gap count, on either side; of more than `_FEW`, a multiple of it."""
+_FEW = 5
 
 
 def fill(
@@ -32,18 +33,30 @@ def fill(
         return place, velocity, spread
     motion = tell_motion(position, valid)
     before, after = _count_beside(valid, row, first, last)
-    sort = np.stack([motion.order[row], motion.level[row], last - first, before, after], axis=1)
-    sorts, which = np.unique(sort, axis=0, return_inverse=True)
-    for number, (order, level, gap, left, right) in enumerate(sorts.tolist()):
+    weight = motion.weigh_forces(row, last - first, before + after)
+    sorts, which = np.unique(
+        np.stack([last - first, before, after], axis=1), axis=0, return_inverse=True
+    )
+    for number, (gap, left, right) in enumerate(sorts.tolist()):
         some = np.flatnonzero(which.ravel() == number)
-        bridge = weigh(order, level, gap, left, right)
+        used = np.flatnonzero(weight[some].any(axis=0))
+        bridges = [weigh(*FORCES[force].tolist(), gap, left, right) for force in used]
+        share, deviation = weight[some][:, used], motion.deviation[row[some]][:, used]
         beside = np.concatenate([np.arange(-left, 0), gap + np.arange(right)])
         mine, inside = row[some, None], first[some, None] + np.arange(gap)
         seen = position[mine, first[some, None] + beside]
         origin = seen[:, :1]
-        place[mine, inside] = origin + bridge.place @ (seen - origin)
-        velocity[mine, inside] = bridge.velocity @ (seen - origin)
-        spread[mine, inside] = bridge.spread * motion.deviation[mine]
+        apart = np.stack([bridge.place @ (seen - origin) for bridge in bridges], axis=1)
+        moving = np.stack([bridge.velocity @ (seen - origin) for bridge in bridges], axis=1)
+        mean = np.einsum("gf,gfcx->gcx", share, apart)
+        place[mine, inside] = origin + mean
+        velocity[mine, inside] = np.einsum("gf,gfcx->gcx", share, moving)
+        # The variance of the force that counts most, and that of what they all say, along an axis.
+        most = share.argmax(axis=1)
+        of_most = np.stack([bridge.spread for bridge in bridges])[most]
+        own = (of_most * deviation[np.arange(len(some)), most, None]) ** 2
+        between = ((apart - mean[:, None]) ** 2).mean(axis=-1)
+        spread[mine, inside] = np.sqrt(own + np.einsum("gf,gfc->gc", share, between))
     return place, velocity, spread
 
 
@@ -70,10 +83,14 @@ def _count_beside(
     first: Int64[np.ndarray, " gap"],
     last: Int64[np.ndarray, " gap"],
 ) -> tuple[Int64[np.ndarray, " gap"], Int64[np.ndarray, " gap"]]:
-    """Return how many cells are seen in a row before and after each gap, `_SEEN` at most."""
+    """Return how many cells count that are seen in a row before and after each gap."""
     steps = np.arange(valid.shape[1])
     gone = np.maximum.accumulate(np.where(valid, -1, steps), axis=1)
     comes = np.minimum.accumulate(np.where(valid, len(steps), steps)[:, ::-1], axis=1)[:, ::-1]
     before = first - 1 - gone[row, first - 1]
     after = comes[row, last] - last
-    return np.minimum(before, _SEEN), np.minimum(after, _SEEN)
+    # Few numbers make few sorts of gaps, whose weights are kept.
+    return tuple(
+        np.minimum(np.where(count > _FEW, count // _FEW * _FEW, count), _SEEN)
+        for count in (before, after)
+    )

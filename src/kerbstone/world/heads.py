@@ -18,6 +18,8 @@ _LEAST, _MOST = -3.5, 3.0
 _FIRST = ((0.0, 0.0), (-0.8, 0.0), (0.8, 0.0), (0.0, 0.8), (0.0, -0.8), (-2.0, 0.0))
 """Offsets that the first modes start from, so that none is idle: go on, slower, faster, to the
 left, to the right, stop."""
+_SPREAD = 0.3
+"""Beyond what is seen they start so many times as far from their anchor."""
 
 
 class Predicted(NamedTuple):
@@ -40,8 +42,44 @@ class Predicted(NamedTuple):
     kind: Float[Array, "agent kind"]
 
 
+class Trajectories(eqx.Module):
+    """One hidden layer, with a threshold of each mode, and what the modes start from.
+
+    Args:
+        width: Values of a token.
+        modes: Number of modes.
+        spread: How far from the anchor the modes start.
+        key: Of the weights at first.
+    """
+
+    inward: Float[Array, "width hidden"]
+    mode: Float[Array, "mode hidden"]
+    outward: Float[Array, "hidden value"]
+    first: Float[Array, "mode value"]
+
+    def __init__(self, width: int, modes: int, spread: float, *, key: PRNGKeyArray) -> None:
+        keys = jax.random.split(key, 3)
+        scale = width**-0.5
+        values = STEPS_PER_PATCH * _VALUES
+        self.inward = jax.random.normal(keys[0], (width, width)) * scale
+        self.mode = jax.random.normal(keys[1], (modes, width)) * 0.5
+        self.outward = jax.random.normal(keys[2], (width, values)) * scale * 0.1
+        first = jnp.zeros((modes, STEPS_PER_PATCH, _VALUES))
+        starts = jnp.array([_FIRST[mode % len(_FIRST)] for mode in range(modes)])
+        first = first.at[..., :2].set(spread * starts[:, None]).at[..., 2:4].set(-0.5)
+        self.first = first.reshape(modes, values)
+
+    def __call__(self, tokens: Float[Array, "*batch width"]) -> Float[Array, "*batch mode value"]:
+        """Return the values of each mode of a patch."""
+        hidden = jax.nn.relu((tokens @ self.inward)[..., None, :] + self.mode)
+        return hidden @ self.outward + self.first
+
+
 class Heads(eqx.Module):
     """Linear readouts and one hidden layer for the modes.
+
+    Within a gap next to all is said by the anchors, beyond what is seen little is: they are read
+    apart, or each would blur the other.
 
     Args:
         width: Values of a token.
@@ -50,10 +88,8 @@ class Heads(eqx.Module):
         key: Of the weights at first.
     """
 
-    inward: Float[Array, "width hidden"]
-    mode: Float[Array, "mode hidden"]
-    outward: Float[Array, "hidden value"]
-    first: Float[Array, "mode value"]
+    beyond: Trajectories
+    within: Trajectories
     weigh_inward: Float[Array, "width hidden"]
     weigh_threshold: Float[Array, " hidden"]
     weigh_outward: Float[Array, "hidden mode"]
@@ -62,31 +98,33 @@ class Heads(eqx.Module):
     kind: Float[Array, "width kind"]
 
     def __init__(self, width: int, modes: int, kinds: int, *, key: PRNGKeyArray) -> None:
-        keys = jax.random.split(key, 6)
+        keys = jax.random.split(key, 5)
         scale = width**-0.5
-        values = STEPS_PER_PATCH * _VALUES
-        self.inward = jax.random.normal(keys[0], (width, width)) * scale
-        self.mode = jax.random.normal(keys[1], (modes, width)) * 0.5
-        self.outward = jax.random.normal(keys[2], (width, values)) * scale * 0.1
-        first = jnp.zeros((modes, STEPS_PER_PATCH, _VALUES))
-        starts = jnp.array([_FIRST[mode % len(_FIRST)] for mode in range(modes)])
-        first = first.at[..., :2].set(0.3 * starts[:, None]).at[..., 2:4].set(-0.5)
-        self.first = first.reshape(modes, values)
-        self.weigh_inward = jax.random.normal(keys[3], (width, width)) * scale
+        self.beyond = Trajectories(width, modes, _SPREAD, key=keys[0])
+        self.within = Trajectories(width, modes, _SPREAD / 3, key=keys[1])
+        self.weigh_inward = jax.random.normal(keys[2], (width, width)) * scale
         self.weigh_threshold = jnp.zeros(width)
-        self.weigh_outward = jax.random.normal(keys[4], (width, modes)) * scale * 0.1
+        self.weigh_outward = jax.random.normal(keys[3], (width, modes)) * scale * 0.1
         self.presence = jnp.zeros((width, STEPS_PER_PATCH))
         self.presence_first = jnp.zeros(STEPS_PER_PATCH)
-        self.kind = jax.random.normal(keys[5], (width, kinds)) * scale * 0.1
+        self.kind = jax.random.normal(keys[4], (width, kinds)) * scale * 0.1
 
     def __call__(
         self,
         tokens: Float[Array, "agent patch width"],
         is_hidden: Bool[Array, "agent patch"],
         is_there: Bool[Array, "agent patch"],
+        is_within: Bool[Array, "agent patch"],
     ) -> Predicted:
-        """Return what is read from the tokens of one window."""
-        offset, log_scale, turn = self.draw(tokens)
+        """Return what is read from the tokens of one window.
+
+        Args:
+            tokens: The tokens.
+            is_hidden: Which patches are hidden.
+            is_there: Which patches there are.
+            is_within: Which lie between patches that are seen.
+        """
+        offset, log_scale, turn = self.draw(tokens, is_within)
         return Predicted(
             log_weight=self.weigh(pool(tokens, is_hidden)),
             offset=offset,
@@ -103,15 +141,23 @@ class Heads(eqx.Module):
         return pool(tokens, is_there) @ self.kind
 
     def draw(
-        self, tokens: Float[Array, "*batch width"]
+        self,
+        tokens: Float[Array, "*batch width"],
+        is_within: Bool[Array, "*batch"] | None = None,
     ) -> tuple[
         Float[Array, "*batch mode step 2"],
         Float[Array, "*batch mode step 2"],
         Float[Array, "*batch mode step"],
     ]:
-        """Return the modes of a patch: offsets, logs of their scales, turns."""
-        hidden = jax.nn.relu((tokens @ self.inward)[..., None, :] + self.mode)
-        values = hidden @ self.outward + self.first
+        """Return the modes of a patch: offsets, logs of their scales, turns.
+
+        Args:
+            tokens: The tokens.
+            is_within: Which lie between patches that are seen; none if not given.
+        """
+        values = self.beyond(tokens)
+        if is_within is not None:
+            values = jnp.where(is_within[..., None, None], self.within(tokens), values)
         values = values.reshape(*values.shape[:-1], STEPS_PER_PATCH, _VALUES)
         return values[..., :2], _bound(values[..., 2:4]), values[..., 4]
 

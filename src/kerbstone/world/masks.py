@@ -275,14 +275,16 @@ class OneOf:
 PRETRAINING = OneOf(
     families=(
         Forecast(),
-        Together((Infill(), HideKind())),
+        Together((Forecast(), Infill(share=0.3))),
+        Together((Infill(share=0.9), HideKind())),
         Together((WholeAgent(), Infill(share=0.2))),
         Together((Scatter(), HideKind())),
     ),
-    weights=(0.65, 0.2, 0.05, 0.1),
+    weights=(0.45, 0.3, 0.15, 0.03, 0.07),
 )
 """The mixture that the model is trained with.
 
-Most are forecasts, which take longest to learn: within gaps the anchors say nearly all already.
-A forecast of road users whose kind is hidden is left out: that task is kept to be tried unseen.
+Most are forecasts, which take longest to learn; in part of them some were hidden for a while before,
+so that one window teaches both. A forecast of road users whose kind is hidden is left out: that task
+is kept to be tried unseen.
 """

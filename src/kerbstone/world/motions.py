@@ -1,13 +1,16 @@
-"""How a track moves: by a random acceleration or jerk, and by how strong a one.
+"""How a track moves: by random accelerations or jerks, and by how strong ones.
 
-It is the force that fills best what is seen: cells of the track that are left out, as if they lay
-in a gap. The less is seen of a track, the more it is taken to move as those around it do.
+Forces count by how well they fill what is seen: cells of the track that are left out, as if they
+lay in a gap. The less is seen of a track, the more it is taken to move as those around it do, and
+as road users do.
 
 References:
     Stone, "Cross-validatory choice and assessment of statistical predictions", Journal of the Royal
     Statistical Society B 36, 1974.
     Efron and Morris, "Stein's estimation rule and its competitors: an empirical Bayes approach",
     Journal of the American Statistical Association 68, 1973.
+    Yao et al., "Using Stacking to Average Bayesian Predictive Distributions", Bayesian Analysis 13,
+    2018.
 """
 
 from __future__ import annotations
@@ -20,12 +23,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from kerbstone.world.bridges import weigh
+from kerbstone.world.windows import STEP
 
-_FORCES = np.array([(order, level) for order in (2, 3) for level in range(17)])
-"""Order and level of each force that may be the one."""
-_USUAL = 2, 8
-"""The same where too little is seen to tell."""
-_LEFT_OUT = (4, 8, 16)
+FORCES = np.array([(order, level) for order in (2, 3) for level in range(9)])
+"""Order and level of each force; see `bridges.weigh`."""
+_LEFT_OUT = (4, 8, 16, 24)
 """Cells that are left out at once; the one in the middle is asked for."""
 _BESIDE = 6
 """Cells that it is filled from, on either side."""
@@ -33,14 +35,28 @@ _EVERY = 2
 """Steps from one place in which cells are left out to the next."""
 _ENOUGH = 20
 """With fewer such places in all tracks nothing is told."""
-_AROUND = 40.0
+_AROUND = 20.0
 """So many places of its own count as much as all tracks around it do."""
+_USUALLY = 30.0
+"""So many count as much as how road users move in general."""
 _AT_FIRST = 2.0
 """So many count as much as how far a track lies off itself from cell to cell."""
+_SHARP = 20.0
+"""By an error that is larger by so small a part, a force weighs e times less."""
+_LEAST_WEIGHT = 0.01
 _LEAST_ERROR = 1e-3
 """Errors [m] are told from each other no better than that."""
 _LEAST_DEVIATION = 1e-4
 """Of a cell [m]."""
+_SMOOTH = 1.1
+"""With a random acceleration gaps are missed by so much more, in general."""
+_BEST_LEVEL = 5.1, 0.375
+"""Level of the best force in gaps of no length, and by how much less it is for each second."""
+_BLUNT = 0.12
+"""How fast the log of the error grows with the square of the levels to the best one, at 1 s."""
+_LONGEST = 5.0
+"""Longer gaps [s] count as so long."""
+_MOST_ERROR = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +64,50 @@ class Motion:
     """How tracks move, as far as can be told from what is seen of each.
 
     Args:
-        order: 2 where the acceleration is random, 3 where the jerk is.
-        level: Twice the log (base 10) of that force's spectral density, in variances of a cell.
-        deviation: Of a cell, along each axis, from a smooth path [m].
+        error: How far cells that were left out are missed, in those of the best force.
+        places: On how many places, or as good as so many, that rests.
+        deviation: Of a cell, along each axis, from the path of each force [m].
     """
 
-    order: Int64[np.ndarray, " agent"]
-    level: Int64[np.ndarray, " agent"]
-    deviation: Float64[np.ndarray, " agent"]
+    error: Float64[np.ndarray, "agent force"]
+    places: Float64[np.ndarray, " agent"]
+    deviation: Float64[np.ndarray, "agent force"]
+
+    def weigh_forces(
+        self,
+        row: Int64[np.ndarray, " gap"],
+        cells: Int64[np.ndarray, " gap"],
+        beside: Int64[np.ndarray, " gap"],
+    ) -> Float64[np.ndarray, "gap force"]:
+        """Return by how much each force counts in gaps; those that hardly do, not at all.
+
+        Args:
+            row: Whose gap it is.
+            cells: Cells of the gap.
+            beside: Cells that are seen beside it, 2 or more.
+        """
+        places = self.places[row, None]
+        error = places * self.error[row] + _USUALLY * _expect_errors(cells * STEP)
+        error /= places + _USUALLY
+        # Two cells show a velocity, and no acceleration.
+        error[FORCES[:, 0] > beside[:, None]] = np.inf
+        weight = np.exp(-_SHARP * (error - error.min(axis=1, keepdims=True)))
+        weight[weight < _LEAST_WEIGHT * weight.sum(axis=1, keepdims=True)] = 0.0
+        return weight / weight.sum(axis=1, keepdims=True)
+
+
+def _expect_errors(gap: Float64[np.ndarray, " gap"]) -> Float64[np.ndarray, "gap force"]:
+    """Return how far road users in general are missed in gaps of some lengths [s].
+
+    It is a parabola in the level that was laid through the mean errors over simulated and recorded
+    tracks (decision 14).
+    """
+    gap = np.clip(gap, 0.5, _LONGEST)[:, None]
+    order, level = FORCES.T
+    at_no_length, by_second = _BEST_LEVEL
+    away = level - (at_no_length - by_second * gap)
+    error = np.where(order == 2, _SMOOTH, 1.0) * np.exp(_BLUNT / np.sqrt(gap) * away**2)
+    return np.minimum(error, _MOST_ERROR)
 
 
 class _Stencil(NamedTuple):
@@ -95,32 +147,35 @@ class _Errors(NamedTuple):
 def tell_motion(
     position: Float64[np.ndarray, "agent step 2"], valid: Bool[np.ndarray, "agent step"]
 ) -> Motion:
-    """Return how tracks move: by the force that fills best what is left out of them.
+    """Return how tracks move: how well each force fills what is left out of them.
 
     Args:
         position: World frame [m].
         valid: Which cells are seen.
     """
-    trembling = _measure_trembling(position, valid)
+    trembling = _measure_trembling(position, valid)[:, None]
     tried = [_leave_out(position, valid, gap) for gap in _LEFT_OUT]
     tried = [errors for errors in tried if errors.cells.sum() >= _ENOUGH]
-    if not tried:
-        order, level = (np.full(len(valid), value) for value in _USUAL)
-        return Motion(order, level, np.sqrt(np.maximum(trembling, _LEAST_DEVIATION**2)))
-    own, every = zip(*(errors.compare() for errors in tried), strict=True)
-    count = np.stack([errors.cells for errors in tried])
-    error = np.einsum("ga,gaf->af", count, own) + _AROUND * np.sum(every, axis=0)
-    best = error.argmin(axis=1)
-    # Distances of a plane's normal errors are so many of their deviations along an axis long.
-    variance = [
-        (errors.total[np.arange(len(best)), best] / np.maximum(errors.cells, 1)) ** 2
-        / (np.pi / 2.0 * (1.0 + errors.spread[best] ** 2))
-        for errors in tried
-    ]
-    share = len(tried) * _AT_FIRST
-    variance = (np.sum(count * variance, axis=0) + share * trembling) / (count.sum(axis=0) + share)
-    order, level = _FORCES[best].T
-    return Motion(order, level, np.sqrt(np.maximum(variance, _LEAST_DEVIATION**2)))
+    places = np.full(len(valid), _AROUND * len(tried))
+    total = np.ones((len(valid), len(FORCES))) * places[:, None]
+    count = np.full((len(valid), 1), _AT_FIRST)
+    variance = np.repeat(count * trembling, len(FORCES), axis=1)
+    if tried:
+        own, every = zip(*(errors.compare() for errors in tried), strict=True)
+        cells = np.stack([errors.cells for errors in tried])
+        places += cells.sum(axis=0)
+        total = np.einsum("ga,gaf->af", cells, own) + _AROUND * np.sum(every, axis=0)
+        # Distances of a plane's normal errors are so many of their deviations along an axis long.
+        far = np.sqrt(np.pi / 2.0)
+        for errors in tried:
+            mean = errors.total / np.maximum(errors.cells, 1)[:, None]
+            variance += errors.cells[:, None] * (mean / far) ** 2 / (1.0 + errors.spread**2)
+            count += errors.cells[:, None]
+    return Motion(
+        total / np.maximum(places, 1.0)[:, None],
+        places,
+        np.sqrt(np.maximum(variance / count, _LEAST_DEVIATION**2)),
+    )
 
 
 def _leave_out(
@@ -135,7 +190,7 @@ def _leave_out(
     middle = middle[place]
     beside = position[row[:, None], middle[:, None] + stencil.beside]
     off = stencil.place @ (beside - position[row, middle][:, None])
-    total = np.zeros((len(valid), len(_FORCES)))
+    total = np.zeros((len(valid), len(FORCES)))
     np.add.at(total, row, np.hypot(off[..., 0], off[..., 1]))
     return _Errors(total, np.bincount(row, minlength=len(valid)), stencil.spread)
 
@@ -143,7 +198,7 @@ def _leave_out(
 @lru_cache
 def _make_stencil(gap: int) -> _Stencil:
     middle = gap // 2
-    bridges = [weigh(order, level, gap, _BESIDE, _BESIDE) for order, level in _FORCES.tolist()]
+    bridges = [weigh(order, level, gap, _BESIDE, _BESIDE) for order, level in FORCES.tolist()]
     return _Stencil(
         np.stack([bridge.place[middle] for bridge in bridges]),
         np.array([bridge.spread[middle] for bridge in bridges]),

@@ -156,7 +156,9 @@ class SceneModel(eqx.Module):
     def __call__(self, tokens: Tokens) -> Predicted:
         """Return what is predicted for the hidden patches of one window."""
         encoded = self.encode(tokens)
-        return self.heads(encoded.tokens, tokens.is_hidden, tokens.is_there)
+        # Neither the last time seen nor the next is further than can be told.
+        is_within = (tokens.flags[..., [Flag.AGE, Flag.WAIT]] < 1.0).all(axis=-1)
+        return self.heads(encoded.tokens, tokens.is_hidden, tokens.is_there, is_within)
 
 
 class _Surroundings(NamedTuple):

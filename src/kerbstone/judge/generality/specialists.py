@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FAMILIES: dict[str, MaskFamily] = {
     "forecast": Forecast(),
-    "infill": Infill(),
+    "infill": Infill(share=0.9),
     "kind": HideKind(),
     "forecast-kind-hidden": Together((Forecast(), HideKind(share=1.0))),
 }

@@ -22,9 +22,10 @@ from kerbstone.errors import InputError
 
 Tree = TypeVar("Tree")
 
-VERSION = 4
+VERSION = 5
 """Goes up when the layout changes, or what a network is told: 2 since gaps are asked for at bridges,
-3 since those are of the force that fills best what is left out, 4 since accelerations are told."""
+3 since those are of the force that fills best what is left out, 4 since accelerations are told,
+5 since gaps have readouts of their own, and forces are weighed."""
 _DIGEST = 32
 _CHUNK = 1 << 20
 _LONGEST_HEADER = 4_000_000  # [bytes]: it lists held-out places and damaged scenes
