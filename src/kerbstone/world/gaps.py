@@ -89,8 +89,9 @@ def _count_beside(
     comes = np.minimum.accumulate(np.where(valid, len(steps), steps)[:, ::-1], axis=1)[:, ::-1]
     before = first - 1 - gone[row, first - 1]
     after = comes[row, last] - last
-    # Few numbers make few sorts of gaps, whose weights are kept.
-    return tuple(
-        np.minimum(np.where(count > _FEW, count // _FEW * _FEW, count), _SEEN)
-        for count in (before, after)
-    )
+    return _round(before), _round(after)
+
+
+def _round(count: Int64[np.ndarray, " gap"]) -> Int64[np.ndarray, " gap"]:
+    """Return fewer different numbers, so that there are few sorts of gaps, whose weights are kept."""
+    return np.minimum(np.where(count > _FEW, count // _FEW * _FEW, count), _SEEN)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from kerbstone.judge.generality.probing import Questions
+from kerbstone.judge.generality.questions import Questions
 from kerbstone.judge.generality.sampling import AHEAD, PAST, PRESENT, Drawn
 from kerbstone.lang.facts import Facts
 from kerbstone.lang.kinds import DRIVERS
 from kerbstone.lang.roads import Road, road_of
 from kerbstone.lang.signals.changes import changes_of
 from kerbstone.scene import angle_difference
+from kerbstone.world.mixture import Mixture
 from kerbstone.world.windows import STEP, Window
 
 SOON = 3.0
@@ -75,6 +76,30 @@ def ask_entries(drawn: Drawn) -> Questions | None:
     steady = np.where(reached.any(axis=1), (1 + reached.argmax(axis=1)) * STEP, AHEAD)
     features = np.column_stack([_kinematics(window, rows, road), steady])
     return Questions(rows, time, features, {"constant_velocity": steady})
+
+
+def foretell_entries(
+    drawn: Drawn, asked: Questions, mixture: Mixture
+) -> Float64[np.ndarray, " item"]:
+    """Return when each vehicle enters an intersection by a forecast [s].
+
+    It is the median over those modes that enter one, since all who are asked about do; 5 s where
+    none does.
+    """
+    if not len(asked.rows) or drawn.scene.map is None:
+        return np.zeros(0)
+    first = PRESENT + 1
+    ways = mixture.position[asked.rows, :, first : first + round(AHEAD / STEP)]
+    inside = _are_inside(ways.reshape(-1, *ways.shape[2:]), road_of(drawn.scene.map))
+    inside = inside.reshape(ways.shape[:3])
+    enters = inside.any(axis=2)
+    time = np.where(enters, (1 + inside.argmax(axis=2)) * STEP, AHEAD)
+    weight = np.where(enters, mixture.weight[asked.rows], 0.0)
+    order = time.argsort(axis=1)
+    gone = np.take_along_axis(weight, order, axis=1).cumsum(axis=1)
+    middle = (gone >= 0.5 * gone[:, -1:]).argmax(axis=1)
+    median = np.take_along_axis(time, order, axis=1)[np.arange(len(time)), middle]
+    return np.where(weight.any(axis=1), median, AHEAD)
 
 
 def _vehicles(window: Window) -> Int64[np.ndarray, " chosen"]:

@@ -7,12 +7,12 @@ from typing import Protocol, runtime_checkable
 
 from kerbstone.errors import UsageError, suggest_name
 from kerbstone.judge.generality.anomalies import AnomalyTask
-from kerbstone.judge.generality.intents import ask_entries, ask_lane_changes
+from kerbstone.judge.generality.intents import ask_entries, ask_lane_changes, foretell_entries
 from kerbstone.judge.generality.kinds import KindTask
 from kerbstone.judge.generality.measures import AUROC, MEAN_DELAY, Measure
 from kerbstone.judge.generality.motion import ForecastTask, InfillTask
 from kerbstone.judge.generality.outcomes import Outcome
-from kerbstone.judge.generality.probing import ProbeTask
+from kerbstone.judge.generality.questions import QuestionTask
 from kerbstone.judge.generality.retrieval import RetrievalTask
 from kerbstone.judge.generality.sampling import Sample
 from kerbstone.judge.generality.subjects import Bench
@@ -57,8 +57,10 @@ TASKS: dict[str, GeneralityTask] = {
         InfillTask("infill-2s", 2.0),
         InfillTask("infill-4s", 4.0),
         KindTask(),
-        ProbeTask("lane-change", ask_lane_changes, AUROC, is_class=True),
-        ProbeTask("intersection-entry", ask_entries, MEAN_DELAY, is_class=False),
+        QuestionTask("lane-change", ask_lane_changes, AUROC, is_class=True),
+        QuestionTask(
+            "intersection-entry", ask_entries, MEAN_DELAY, is_class=False, foretell=foretell_entries
+        ),
         AnomalyTask(),
         RetrievalTask(),
         ForecastTask(

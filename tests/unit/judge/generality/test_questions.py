@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from kerbstone.judge.generality.events import Event
-from kerbstone.judge.generality.intents import ask_entries, ask_lane_changes
-from kerbstone.judge.generality.sampling import PATCHES, Drawn
-from kerbstone.world.windows import cut_window
+from kerbstone.judge.generality.intents import ask_entries, ask_lane_changes, foretell_entries
+from kerbstone.judge.generality.sampling import PATCHES, PRESENT, Drawn
+from kerbstone.world.mixture import Mixture
+from kerbstone.world.windows import STEP, cut_window
 from roads import Track, crossing_road, drive, ramp, stage, stand, straight_road, way_through
 
 OUTER = np.array([[-200.0, -5.25], [200, -5.25]])
@@ -90,6 +91,38 @@ def test_who_goes_straight_on_and_never_enters_is_given_the_longest_time():
     asked = ask_entries(found)
     assert asked.rules["constant_velocity"].tolist() == [5.0]
     assert asked.target[0] < 4.0
+
+
+@pytest.mark.parametrize(
+    ("weight", "mode"),
+    [
+        ([0.6, 0.3, 0.1], 0),
+        ([0.3, 0.6, 0.1], 1),
+        # All who are asked about enter: a mode that does not says nothing of when.
+        ([0.2, 0.1, 0.7], 0),
+        ([0.0, 0.0, 1.0], 2),
+    ],
+)
+def test_a_forecast_tells_when_an_intersection_is_entered(weight, mode):
+    found = crossing(8.0)
+    asked = ask_entries(found)
+    row = int(asked.rows[0])
+    window = found.window
+    place = window.position[row, PRESENT]
+    since = STEP * np.maximum(np.arange(window.steps) - PRESENT, 0)
+    way = window.position[row, PRESENT + 10] - place
+    ways = [place + since[:, None] * speed * way for speed in (1.0, 0.5, 0.0)]
+    position = np.full((len(window), 3, window.steps, 2), np.nan)
+    position[row] = ways
+    mixture = Mixture(
+        np.tile(weight, (len(window), 1)),
+        position,
+        np.ones_like(position),
+        np.zeros((len(window), window.steps)),
+    )
+    time = asked.target[0]
+    expected = [time, 2.0 * time, 5.0][mode]
+    assert foretell_entries(found, asked, mixture) == pytest.approx([expected], abs=0.21)
 
 
 def test_without_a_map_nothing_is_asked():

@@ -1,4 +1,4 @@
-"""Tasks that are read off a frozen model by a linear probe: what a vehicle is about to do."""
+"""Tasks that ask of vehicles what they are about to do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from kerbstone.errors import InputError
 from kerbstone.judge.generality.measures import Measure
 from kerbstone.judge.generality.outcomes import Outcome
 from kerbstone.judge.generality.reading import read_tokens
-from kerbstone.judge.generality.sampling import Drawn, Sample
-from kerbstone.judge.generality.subjects import Bench, repeat_logs
+from kerbstone.judge.generality.sampling import PAST, Drawn, Sample
+from kerbstone.judge.generality.subjects import Bench, Subject, repeat_logs
+from kerbstone.world.masks import Forecast
+from kerbstone.world.mixture import Mixture
 from kerbstone.world.probes import fit_probe
 
 
@@ -36,28 +38,34 @@ class Questions:
 
 Pose = Callable[[Drawn], Questions | None]
 """Returns what is asked about a window, None where its scene has no road to ask about."""
+Foretell = Callable[[Drawn, Questions, Mixture], Float64[np.ndarray, " item"]]
+"""Returns the answers that follow from a forecast of a window."""
 
 
 @dataclass(frozen=True)
-class ProbeTask:
-    """A question about vehicles that a linear probe answers, fitted on training logs.
+class QuestionTask:
+    """A question about vehicles.
 
-    The same probe on a few kinematic features is a trivial rule, and so is the mean of the answers.
+    A model answers by its forecast where that says it, else a linear probe reads the answer off its
+    tokens, fitted on training logs. The probe on a few kinematic features is a trivial rule, and so
+    is the mean of the answers.
 
     Args:
         name: Name of the task.
         pose: Asks the questions.
         measure: Of the answers.
-        is_class: Whether an answer is yes or no, and the probe's value ranks; else it is a time
-            [s], and the error counts.
+        is_class: Whether an answer is yes or no, and what is answered ranks; else it is a time [s],
+            and the error counts.
+        foretell: Reads the answers off a forecast; None where a probe does.
         longest: The longest time that can be the answer [s].
-        family: Whose specialist the probe reads too.
+        family: Whose specialist is asked too.
     """
 
     name: str
     pose: Pose
     measure: Measure
     is_class: bool
+    foretell: Foretell | None = None
     longest: float = 5.0
     family: str = "forecast"
     is_simulated_only: bool = False
@@ -81,6 +89,9 @@ class ProbeTask:
         answers["mean"] = np.full(len(target), known.mean() if len(known) else np.nan)
         answers["kinematics"] = self._probe(*features, known, log)
         for subject in bench.subjects(self.family):
+            if self.foretell is not None:
+                answers[subject.name] = self._foretell(self.foretell, subject, sample, asked)
+                continue
             tokens = (
                 read_tokens(subject, bench.training, [q.rows for q in learned]),
                 read_tokens(subject, sample, [q.rows for q in asked]),
@@ -94,6 +105,14 @@ class ProbeTask:
             repeat_logs(sample, [len(q.rows) for q in asked]),
             answers,
         )
+
+    @staticmethod
+    def _foretell(
+        foretell: Foretell, subject: Subject, sample: Sample, asked: list[Questions]
+    ) -> Float64[np.ndarray, " item"]:
+        predicted = subject.predict(sample, "future", Forecast(PAST))
+        told = zip(sample.drawn, asked, predicted, strict=True)
+        return np.concatenate([foretell(drawn, q, each.mixture) for drawn, q, each in told])
 
     def _probe(
         self, learned: np.ndarray, asked: np.ndarray, target: np.ndarray, log: np.ndarray
