@@ -19,6 +19,11 @@ from jaxtyping import Float64
 
 from kerbstone.world.baselines.smoothing import PRIOR, make_model
 
+_WIDE = 3
+"""Level up to which a start is as wide as the smoother's."""
+_BLOCK = 64
+"""Covariances are made for so many steps, or a multiple of it: a shorter track's are part of them."""
+
 
 class Bridge(NamedTuple):
     """How the cells of a gap follow from those beside it.
@@ -34,13 +39,7 @@ class Bridge(NamedTuple):
     spread: Float64[np.ndarray, " cell"]
 
 
-_WIDE = 3
-"""Level up to which a start is as wide as the smoother's."""
-_BLOCK = 64
-"""Covariances are made for so many steps, or a multiple of it: a shorter track's are part of them."""
-
-
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def weigh(order: int, level: int, gap: int, before: int, after: int) -> Bridge:
     """Return how a gap follows from what is seen beside it.
 

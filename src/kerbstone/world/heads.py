@@ -19,7 +19,8 @@ _FIRST = ((0.0, 0.0), (-0.8, 0.0), (0.8, 0.0), (0.0, 0.8), (0.0, -0.8), (-2.0, 0
 """Offsets that the first modes start from, so that none is idle: go on, slower, faster, to the
 left, to the right, stop."""
 _SPREAD = 0.3
-"""Beyond what is seen they start so many times as far from their anchor."""
+_SPREAD_WITHIN = 0.1
+"""They start so many times as far from their anchor, beyond what is seen and within a gap."""
 
 
 class Predicted(NamedTuple):
@@ -76,7 +77,7 @@ class Trajectories(eqx.Module):
 
 
 class Heads(eqx.Module):
-    """Linear readouts and one hidden layer for the modes.
+    """Readouts: trajectories, the weights of the modes, kind and presence.
 
     Within a gap next to all is said by the anchors, beyond what is seen little is: they are read
     apart, or each would blur the other.
@@ -101,7 +102,7 @@ class Heads(eqx.Module):
         keys = jax.random.split(key, 5)
         scale = width**-0.5
         self.beyond = Trajectories(width, modes, _SPREAD, key=keys[0])
-        self.within = Trajectories(width, modes, _SPREAD / 3, key=keys[1])
+        self.within = Trajectories(width, modes, _SPREAD_WITHIN, key=keys[1])
         self.weigh_inward = jax.random.normal(keys[2], (width, width)) * scale
         self.weigh_threshold = jnp.zeros(width)
         self.weigh_outward = jax.random.normal(keys[3], (width, modes)) * scale * 0.1

@@ -284,7 +284,7 @@ PRETRAINING = OneOf(
 )
 """The mixture that the model is trained with.
 
-Most are forecasts, which take longest to learn; in part of them some were hidden for a while before,
-so that one window teaches both. A forecast of road users whose kind is hidden is left out: that task
-is kept to be tried unseen.
+Most are forecasts, which take longest to learn. In some of these about one road user in ten was
+hidden for a while before, so that one window teaches both, and one in twelve has been for longer. A
+forecast of road users whose kind is hidden is left out: that task is kept to be tried unseen.
 """

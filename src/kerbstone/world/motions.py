@@ -42,13 +42,14 @@ _USUALLY = 30.0
 _AT_FIRST = 2.0
 """So many count as much as how far a track lies off itself from cell to cell."""
 _SHARP = 20.0
-"""By an error that is larger by so small a part, a force weighs e times less."""
+"""A force whose error is larger by one part in so many weighs e times less."""
 _LEAST_WEIGHT = 0.01
+"""What weighs less does not count."""
 _LEAST_ERROR = 1e-3
 """Errors [m] are told from each other no better than that."""
 _LEAST_DEVIATION = 1e-4
 """Of a cell [m]."""
-_SMOOTH = 1.1
+_ROUGH = 1.1
 """With a random acceleration gaps are missed by so much more, in general."""
 _BEST_LEVEL = 5.1, 0.375
 """Level of the best force in gaps of no length, and by how much less it is for each second."""
@@ -57,6 +58,7 @@ _BLUNT = 0.12
 _LONGEST = 5.0
 """Longer gaps [s] count as so long."""
 _MOST_ERROR = 2.0
+"""In those of the best force: no force is ruled out before a track is looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ class Motion:
     """How tracks move, as far as can be told from what is seen of each.
 
     Args:
-        error: How far cells that were left out are missed, in those of the best force.
+        error: How far cells that were left out are missed, in those of the best force; 1 where
+            nothing tells.
         places: On how many places, or as good as so many, that rests.
         deviation: Of a cell, along each axis, from the path of each force [m].
     """
@@ -106,7 +109,7 @@ def _expect_errors(gap: Float64[np.ndarray, " gap"]) -> Float64[np.ndarray, "gap
     order, level = FORCES.T
     at_no_length, by_second = _BEST_LEVEL
     away = level - (at_no_length - by_second * gap)
-    error = np.where(order == 2, _SMOOTH, 1.0) * np.exp(_BLUNT / np.sqrt(gap) * away**2)
+    error = np.where(order == 2, _ROUGH, 1.0) * np.exp(_BLUNT / np.sqrt(gap) * away**2)
     return np.minimum(error, _MOST_ERROR)
 
 
@@ -157,14 +160,15 @@ def tell_motion(
     tried = [_leave_out(position, valid, gap) for gap in _LEFT_OUT]
     tried = [errors for errors in tried if errors.cells.sum() >= _ENOUGH]
     places = np.full(len(valid), _AROUND * len(tried))
-    total = np.ones((len(valid), len(FORCES))) * places[:, None]
+    error = np.ones((len(valid), len(FORCES)))
     count = np.full((len(valid), 1), _AT_FIRST)
     variance = np.repeat(count * trembling, len(FORCES), axis=1)
     if tried:
         own, every = zip(*(errors.compare() for errors in tried), strict=True)
         cells = np.stack([errors.cells for errors in tried])
         places += cells.sum(axis=0)
-        total = np.einsum("ga,gaf->af", cells, own) + _AROUND * np.sum(every, axis=0)
+        error = np.einsum("ga,gaf->af", cells, own) + _AROUND * np.sum(every, axis=0)
+        error /= places[:, None]
         # Distances of a plane's normal errors are so many of their deviations along an axis long.
         far = np.sqrt(np.pi / 2.0)
         for errors in tried:
@@ -172,7 +176,7 @@ def tell_motion(
             variance += errors.cells[:, None] * (mean / far) ** 2 / (1.0 + errors.spread**2)
             count += errors.cells[:, None]
     return Motion(
-        total / np.maximum(places, 1.0)[:, None],
+        error,
         places,
         np.sqrt(np.maximum(variance / count, _LEAST_DEVIATION**2)),
     )

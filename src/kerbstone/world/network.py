@@ -156,9 +156,19 @@ class SceneModel(eqx.Module):
     def __call__(self, tokens: Tokens) -> Predicted:
         """Return what is predicted for the hidden patches of one window."""
         encoded = self.encode(tokens)
-        # Neither the last time seen nor the next is further than can be told.
-        is_within = (tokens.flags[..., [Flag.AGE, Flag.WAIT]] < 1.0).all(axis=-1)
+        is_within = _lie_within(tokens)
         return self.heads(encoded.tokens, tokens.is_hidden, tokens.is_there, is_within)
+
+
+def _lie_within(tokens: Tokens) -> Bool[Array, "agent patch"]:
+    """Return which hidden patches have some that are seen on both sides.
+
+    A place that is left of a road user does not count: of it no bridge is made.
+    """
+    seen = tokens.flags[..., Flag.SEEN] > 0.5
+    before = jnp.cumsum(seen, axis=1) > 0
+    after = jnp.cumsum(seen[:, ::-1], axis=1)[:, ::-1] > 0
+    return tokens.is_hidden & before & after
 
 
 class _Surroundings(NamedTuple):

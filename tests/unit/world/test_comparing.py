@@ -41,10 +41,9 @@ def model(model):
 
 @pytest.fixture(scope="module")
 def compared(store, split, model):
-    heads = (model.heads.outward, model.heads.first)
-    steady = eqx.tree_at(
-        lambda m: (m.heads.outward, m.heads.first), model, [0 * each for each in heads]
-    )
+    beyond = model.heads.beyond
+    still = [0 * each for each in (beyond.outward, beyond.first)]
+    steady = eqx.tree_at(lambda m: (m.heads.beyond.outward, m.heads.beyond.first), model, still)
     models = {"masked": steady, "next": steady, "contrastive": model}
     done = []
     rows = compare_objectives(models, store, split, windows=8, on_result=done.append)

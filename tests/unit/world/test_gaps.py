@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from kerbstone.world import gaps
 from kerbstone.world.gaps import fill
+from kerbstone.world.motions import FORCES, Motion
 from kerbstone.world.windows import STEP
 from random_walks import walk
 
@@ -51,3 +53,22 @@ def test_how_far_off_it_may_be_is_told(order, force):
     assert 0.5 < np.sqrt(np.mean(share**2)) < 2.0
     # In the middle it is told to be further off than at the ends.
     assert (spread[:, 45] > 1.5 * spread[:, 35]).all()
+
+
+def test_where_forces_differ_it_may_be_further_off(monkeypatch):
+    position = walk(3, 1.0, 1, 80, 5)
+    valid = with_gap(np.ones((1, 80), bool), 30, 50)
+
+    def fill_by(*forces):
+        error = np.where(np.isin(np.arange(len(FORCES)), forces), 1.0, 9.0)[None]
+        # Each alone is sure of its path.
+        motion = Motion(error, np.array([1e9]), np.full(error.shape, 1e-9))
+        monkeypatch.setattr(gaps, "tell_motion", lambda *_: motion)
+        place, _, spread = fill(position, valid)
+        return place[0, 30:50], spread[0, 30:50]
+
+    (one, sure), (other, _), (both, spread) = fill_by(2), fill_by(15), fill_by(2, 15)
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+    np.testing.assert_allclose(spread, np.sqrt(((one - other) ** 2).mean(axis=1)) / 2, atol=1e-5)
+    assert (sure < 1e-4).all()
+    assert spread.max() > 0.01

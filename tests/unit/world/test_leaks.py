@@ -20,6 +20,7 @@ FAMILIES = {
     "kind": HideKind(0.5),
     "scatter": Scatter(0.5),
     "forecast and kind": Together((Forecast(2.0), HideKind(0.5))),
+    "forecast after a gap": Together((Forecast(4.0), Infill(1.0, share=0.5))),
 }
 LIMITS = Limits(agents=16, patches=16, pieces=96, lights=16)
 

@@ -94,6 +94,14 @@ def test_pretraining_never_forecasts_whose_kind_is_hidden(window):
         assert not (is_forecast and mask.types.any())
 
 
+def test_pretraining_forecasts_some_who_were_hidden_before(window):
+    masks = [PRETRAINING(window, RNG(seed)) for seed in range(100)]
+    forecasts = [mask for mask in masks if mask.lights.any()]
+    assert 60 < len(forecasts) < 90
+    after_gap = [mask for mask in forecasts if (np.diff(mask.states.astype(int), axis=1) < 0).any()]
+    assert 5 < len(after_gap) < len(forecasts) / 2
+
+
 def test_counterfactual_gives_one_another_future_and_hides_the_rest(window):
     steps = window.steps - 30
     family = Counterfactual("ego", np.full((steps, 2), 7.0), np.zeros(steps), after=3.0)

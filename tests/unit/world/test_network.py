@@ -45,6 +45,22 @@ def test_what_is_predicted_does_not_change_with_the_frame(crossing, model, run, 
         np.testing.assert_allclose(second, first, atol=1e-4, rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
+def test_hidden_patches_between_seen_ones_are_read_apart(window, model, run, family):
+    mask = family(window, RNG(0))
+    tokens, frame = tokenise(hide(window, mask), LIMITS)
+    other = eqx.tree_at(lambda m: m.heads.within.first, model, model.heads.within.first + 1.0)
+    change = np.abs(run(other, tokens).offset - run(model, tokens).offset).max(axis=(2, 3, 4))
+    hidden = frame.observed.hidden
+    seen = frame.observed.window.valid_patch & ~hidden
+    before = np.maximum.accumulate(seen, axis=1)
+    after = np.maximum.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
+    expected = np.zeros(change.shape, bool)
+    expected[: len(hidden), : hidden.shape[1]] = hidden & before & after
+    np.testing.assert_array_equal(change > 0.5, expected)
+    assert expected.any() == (isinstance(family, Infill | Scatter))
+
+
 def test_what_is_predicted_hangs_on_what_is_seen(window, model, run):
     tokens, _ = tokenise(hide(window, Forecast(3.0)(window, np.random.default_rng(0))), LIMITS)
     whole = run(model, tokens)

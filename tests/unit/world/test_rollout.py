@@ -39,8 +39,9 @@ def observed(window):
 @pytest.fixture(scope="module")
 def steady(model):
     """A model that says that all go on as they do, surely."""
-    heads = (model.heads.outward, model.heads.first)
-    return eqx.tree_at(lambda m: (m.heads.outward, m.heads.first), model, [0 * h for h in heads])
+    beyond = model.heads.beyond
+    still = [0 * each for each in (beyond.outward, beyond.first)]
+    return eqx.tree_at(lambda m: (m.heads.beyond.outward, m.heads.beyond.first), model, still)
 
 
 @WAYS
