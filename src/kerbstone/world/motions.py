@@ -102,7 +102,7 @@ class Motion:
 def _expect_errors(gap: Float64[np.ndarray, " gap"]) -> Float64[np.ndarray, "gap force"]:
     """Return how far road users in general are missed in gaps of some lengths [s].
 
-    It is a parabola in the level that was laid through the mean errors over simulated and recorded
+    The log of it is a parabola in the level, laid through mean errors over simulated and recorded
     tracks (decision 14).
     """
     gap = np.clip(gap, 0.5, _LONGEST)[:, None]

@@ -8,10 +8,15 @@ from kerbstone.world.bridges import weigh
 from random_walks import walk
 
 
+# Of the strongest forces a start is wider than the smoother's, which shows in long gaps.
 @pytest.mark.parametrize("order", [2, 3])
-# Of stronger forces a start is wider than the smoother's.
-@pytest.mark.parametrize("level", [0, 1, 3])
-@pytest.mark.parametrize(("before", "gap", "after"), [(18, 13, 14), (20, 60, 15)])
+@pytest.mark.parametrize(
+    ("level", "before", "gap", "after"),
+    [
+        *((level, 18, 13, 14) for level in (0, 1, 3, 4, 6)),
+        *((level, 20, 60, 15) for level in (0, 1, 3)),
+    ],
+)
 def test_a_bridge_is_what_the_smoother_says(order, level, before, gap, after):
     rng = np.random.default_rng(level)
     steps, hidden = before + gap + after, slice(before, before + gap)
